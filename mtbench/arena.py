@@ -1,0 +1,90 @@
+"""The arena protocol: a topology with slots, a robot, and what can be seen and judged in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+import jax
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
+
+from .physics import Causes, Sensors
+from .task import Task
+
+Carry = TypeVar("Carry")
+
+
+@struct.dataclass
+class Outcome:
+    """What one step achieved."""
+
+    reward: Float[Array, ""]
+    """Dense reward in [0, 1]."""
+    success: Bool[Array, ""]
+    """Whether the goal is reached now."""
+    failed: Bool[Array, ""]
+    """Whether the episode is over for good (a fall); most arenas never say so."""
+    progress: Float[Array, ""]
+    """How much of the task is done, in [0, 1]; 1 exactly at success."""
+    stage: Int[Array, ""]
+    """Leading stages that hold."""
+
+
+class Arena(Protocol, Generic[Carry]):
+    """One compiled topology. Every method is written for one lane and is pure."""
+
+    name: str
+    model: Any
+    """The compiled `mujoco.MjModel`."""
+    edits: tuple[str, ...]
+    """Model fields that `causes` sets."""
+    substeps: int
+    timestep: float
+    """Seconds of one control step."""
+    action_size: int
+    observation_size: int
+    quantities: tuple[str, ...]
+    """Names of the rows of `TimeStep.quantities`."""
+
+    def causes(self, task: Task) -> Causes:
+        """Model fields, each of full shape, that the task's scene sets."""
+        ...
+
+    def initial_state(self, key: jax.Array, task: Task) -> tuple[Array, Array]:
+        """A draw of (qpos, qvel) from the task's distribution of initial states."""
+        ...
+
+    def init_carry(self, task: Task, sensors: Sensors) -> Carry:
+        """What the arena remembers from step to step, at the start of an episode."""
+        ...
+
+    def control(self, task: Task, carry: Carry, action: Float[Array, " a"]) -> tuple[Float[Array, " nu"], Carry]:
+        """The actuators' inputs for an action in [-1, 1]."""
+        ...
+
+    def measure(self, task: Task, sensors: Sensors) -> Float[Array, "q 3"]:
+        """The named quantities that stages and experts speak of."""
+        ...
+
+    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> tuple[Float[Array, " o"], Carry]:
+        """What the policy sees."""
+        ...
+
+    def outcome(self, task: Task, quantities: Float[Array, "q 3"]) -> Outcome:
+        """Reward, success and failure at the present state."""
+        ...
+
+
+class ArenaKind(Protocol):
+    """Builds an arena with the slots that some tasks need."""
+
+    name: str
+
+    def __call__(self, tasks: Sequence[Task] | Task, *, show_goal: bool = True) -> Arena:
+        """Compiles the topology with the union of the slots that `tasks` (stacked rows) use."""
+        ...
+
+    def expert(self, scripts: Sequence[Any]) -> Any:
+        """A policy that plays scripted solutions (`Family.expert`), one per family of a suite."""
+        ...

@@ -1,0 +1,70 @@
+"""What is installed: arenas, families and algorithms, found through entry points, so that a plug-in adds its own."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from .errors import MtbenchError, unknown_name
+
+if TYPE_CHECKING:
+    from .arena import ArenaKind
+    from .task import Family
+
+
+@cache
+def _load(group: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for point in entry_points(group=group):
+        if point.name in found and found[point.name] != point:
+            raise MtbenchError(f"two packages register {group} '{point.name}': uninstall one of them")
+        found[point.name] = point
+    if not found:
+        raise MtbenchError("no arenas, families or algorithms are registered: install the package (pip install .)")
+    return found
+
+
+@cache
+def families() -> dict[str, Family]:
+    """All families by name. An entry point of the group `mtbench.families` names a tuple of them."""
+    return {family.name: family for point in _load("mtbench.families").values() for family in point.load()}
+
+
+def family(name: str) -> Family:
+    """A family by name.
+
+    Raises:
+      UsageError: no such family; names the nearest.
+    """
+    if name not in families():
+        raise unknown_name("family", name, families(), "mtbench tasks lists them")
+    return families()[name]
+
+
+@cache
+def arena(name: str) -> ArenaKind:
+    """An arena by name (group `mtbench.arenas`)."""
+    points = _load("mtbench.arenas")
+    if name not in points:
+        raise unknown_name("arena", name, points)
+    return points[name].load()
+
+
+def algorithms() -> tuple[str, ...]:
+    """Names of the registered algorithms (group `mtbench.algorithms`), without importing them."""
+    return tuple(sorted(_load("mtbench.algorithms")))
+
+
+def algorithm(name: str) -> Any:
+    """The algorithm class of a name; its `Config` attribute is its configuration.
+
+    Raises:
+      UsageError: no such algorithm; names the nearest.
+    """
+    points = _load("mtbench.algorithms")
+    if name not in points:
+        raise unknown_name("algorithm", name, points)
+    point = points[name]
+    return getattr(import_module(point.module), point.attr)

@@ -1,0 +1,164 @@
+"""The episodes table: one row per (policy, training seed, task, episode). Every score is a function of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from ..errors import MtbenchError, UsageError
+
+SCHEMA: dict[str, pl.DataType] = {
+    "policy": pl.String(),
+    "seed": pl.Int64(),  # of training; 0 for a control
+    "suite": pl.String(),
+    "split": pl.String(),
+    "family": pl.String(),
+    "task": pl.String(),
+    "episode": pl.Int64(),  # the same number means the same initial state, whoever plays
+    "success": pl.Boolean(),  # at any time in the episode
+    "success_final": pl.Boolean(),  # at its last step
+    "return": pl.Float64(),
+    "progress": pl.Float64(),  # best in the episode
+    "length": pl.Int64(),  # control steps
+    "diverged": pl.Boolean(),
+}
+KEY = ["policy", "seed", "suite", "split", "task", "episode"]
+_METADATA = "mtbench"
+
+
+def validate(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table with its columns in order and of their types, any others behind; narrower numbers are widened.
+
+    Raises:
+      UsageError: naming the column, what was expected and what it holds.
+    """
+    for name, kind in SCHEMA.items():
+        if name not in frame.columns:
+            raise _bad(name, f"is missing, expected {kind}")
+        found = frame.schema[name]
+        widens = kind.is_numeric() and found.is_numeric() and (kind.is_float() or found.is_integer())
+        if found != kind and not widens:
+            raise _bad(name, f"is {found}, expected {kind}")
+        if count := frame[name].null_count():
+            raise _bad(name, f"has {count} empty values, expected none")
+    if frame.is_empty():
+        raise UsageError("episodes table: it has no rows, expected one per episode")
+    frame = frame.with_columns(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    for name in ("return", "progress"):
+        if not frame[name].is_finite().all():
+            raise _bad(name, "holds NaN or infinity, expected finite numbers")
+    for name, low, high in (("progress", 0, 1), ("seed", 0, None), ("episode", 0, None), ("length", 0, None)):
+        least, most = frame.select(pl.col(name).min().alias("min"), pl.col(name).max().alias("max")).row(0)
+        if least < low or (high is not None and most > high):
+            expected = f"expected {low} or more" if high is None else f"expected {low} to {high}"
+            raise _bad(name, f"holds {least if least < low else most:g}, {expected}")
+    if (frame["success_final"] & ~frame["success"]).any():
+        raise _bad("success_final", "is true where 'success' is false, expected success at any time to include it")
+    owners = frame.group_by("task").agg(pl.col("family").n_unique()).filter(pl.col("family") > 1)
+    if len(owners):
+        raise _bad("family", f"has several values for task '{owners['task'].min()}', expected one")
+    if frame.select(KEY).is_duplicated().any():
+        raise _bad("episode", "repeats within a policy, seed, split and task, expected each number once")
+    return frame.select(*SCHEMA, pl.exclude(*SCHEMA))
+
+
+def _bad(column: str, problem: str) -> UsageError:
+    return UsageError(f"episodes table: column '{column}' {problem}")
+
+
+def read_episodes(path: str | Path) -> pl.DataFrame:
+    """A validated table from a Parquet file."""
+    try:
+        return validate(pl.read_parquet(path, glob=False))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise MtbenchError(f"cannot read episodes from {path}: {str(error).splitlines()[0]}") from error
+
+
+def read_metadata(path: str | Path) -> dict[str, object]:
+    """What `write_episodes` was given beside the table: digests, versions."""
+    return json.loads(pl.read_parquet_metadata(path).get(_METADATA, "{}"))
+
+
+def write_episodes(frame: pl.DataFrame, path: str | Path, metadata: Mapping[str, object] | None = None) -> None:
+    """Writes a validated table, whole or not at all; `metadata` goes into the Parquet key-value metadata."""
+    frame, notes = validate(frame), {_METADATA: json.dumps(dict(metadata or {}))}
+    write_atomic(path, lambda file: frame.write_parquet(file, metadata=notes))
+
+
+def write_atomic(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Calls `write` on a temporary file beside `path` and renames it, so that nobody reads half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            write(file)
+            file.close()
+            os.chmod(file.name, 0o644)  # temporary files are private to their owner
+            os.replace(file.name, path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """One column of one policy on one split, as an array with named axes."""
+
+    values: Float[np.ndarray, "seed task episode"]
+    seeds: list[int]
+    tasks: list[str]
+    families: list[str]
+    """One for each task."""
+    episodes: list[int]
+
+    def select(self, tasks: list[str], episodes: list[int] | None = None) -> Outcomes:
+        """The named tasks (and episodes) alone, in the order given."""
+        chosen = [self.tasks.index(task) for task in tasks]
+        kept = self.episodes if episodes is None else episodes
+        places = [self.episodes.index(episode) for episode in kept]
+        families = [self.families[i] for i in chosen]
+        return Outcomes(self.values[:, chosen][:, :, places], self.seeds, list(tasks), families, list(kept))
+
+    def by_family(self) -> dict[str, list[str]]:
+        """The tasks of each family, both in order."""
+        names = sorted(set(self.families))
+        return {name: [t for t, f in zip(self.tasks, self.families, strict=True) if f == name] for name in names}
+
+    def units(self) -> tuple[Float[np.ndarray, "seed unit"], list[str]]:
+        """Scores of the independent units and the stratum of each, as the intervals want them.
+
+        Units are tasks within families. Where no family has two tasks their spread is unknown, so units are the
+        episodes within tasks, and the claim is about these tasks alone.
+        """
+        if len(set(self.families)) < len(self.tasks):
+            return self.values.mean(-1), self.families
+        return self.values.reshape(len(self.seeds), -1), [t for t in self.tasks for _ in self.episodes]
+
+
+def outcomes(frame: pl.DataFrame, policy: str, split: str, column: str = "success") -> Outcomes:
+    """A column as an array. Every seed has to have played every task, each for the same episodes."""
+    rows = frame.filter(policy=policy, split=split).sort("seed", "family", "task", "episode")
+    if rows.is_empty():
+        names = ", ".join(sorted(frame["policy"].unique()))
+        raise UsageError(f"episodes table: no rows of policy '{policy}' on split '{split}' (policies: {names})")
+    plan = rows.unique("task", maintain_order=True)
+    seeds, numbers = rows["seed"].unique().sort().to_list(), rows["episode"].unique().sort().to_list()
+    shape = len(seeds), len(plan), len(numbers)
+    if len(rows) != shape[0] * shape[1] * shape[2]:
+        size = rows.group_by("seed", "task").len().sort("len", "seed", "task").row(0, named=True)
+        played = rows.select("seed", "task").n_unique()
+        problem = f"task '{size['task']}' has {size['len']} episodes for seed {size['seed']}, expected {shape[2]}"
+        if played != shape[0] * shape[1]:
+            problem = f"{shape[0] * shape[1] - played} of {shape[0] * shape[1]} pairs of seed and task are missing"
+        raise _bad("episode", f"is incomplete for '{policy}' on '{split}': {problem}")
+    values = rows[column].cast(pl.Float64).to_numpy().reshape(shape)
+    return Outcomes(values, seeds, plan["task"].to_list(), plan["family"].to_list(), numbers)

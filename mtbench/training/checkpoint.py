@@ -1,0 +1,307 @@
+"""The run folder and its checkpoints: who may write, what may be resumed, what is still intact."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import MtbenchError, UsageError
+
+SCHEMA = 1
+"""Version of the run folder's layout; raised when an older program could misread a newer folder."""
+KEPT = 3
+"""Checkpoints kept: a damaged newest one leaves two."""
+MAY_DIFFER = ("versions", "machine", "created", "command")
+"""Keys of `run.json` that may change between a run and its continuation."""
+
+
+def why(error: BaseException) -> str:
+    """The reason of a failure in one short line."""
+    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return "the disk is full" if "No space left" in text else text.splitlines()[0][:160]
+
+
+def read_run(run_dir: str | Path) -> dict[str, Any]:
+    """The contents of a run's `run.json`.
+
+    Raises:
+      UsageError: the folder holds no run, or one of another schema.
+    """
+    path = Path(run_dir) / "run.json"
+    try:
+        run = json.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{run_dir} holds no run: cannot read run.json ({why(error)})") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged: {why(error)}") from None
+    if not isinstance(run, dict) or not {"schema", "algorithm", "config"} <= run.keys():
+        raise UsageError(f"{path} was not written by a training of mtbench")
+    if run["schema"] != SCHEMA:
+        raise UsageError(f"{path}: schema is {run['schema']} there and {SCHEMA} in this version of mtbench")
+    return run
+
+
+def create_run(folder: Path, run: Mapping[str, Any], *, force: bool) -> None:
+    """Begins a run in a folder that is new, empty or, with `force`, holds a run to be replaced.
+
+    Raises:
+      UsageError: the folder holds something else, or cannot be written.
+    """
+    if any(folder.iterdir()):
+        try:
+            old = read_run(folder)
+        except UsageError as error:
+            raise UsageError(f"{folder} is not empty and will not be replaced: {error}") from None
+        if not force:
+            raise UsageError(f"{folder} holds a run of {old['algorithm']}: --resume continues it, --force replaces it")
+    try:
+        # run.json goes last: a deletion that is cut short leaves a folder that is still known as a run.
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == "run.json"):
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        replace_text(folder / "run.json", json.dumps(run, indent=2) + "\n")
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {why(error)}") from None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a file so that a reader, or a crash, finds the old text or the new one and nothing between."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def hold(folder: Path, *, create: bool) -> Iterator[None]:
+    """Keeps other trainings out of a folder; makes it first with `create`.
+
+    Raises:
+      UsageError: there is no such folder, it cannot be made, or another process trains in it.
+    """
+    try:
+        if create:
+            folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UsageError(f"cannot {'write to' if create else 'resume'} {folder}: {why(error)}") from None
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise UsageError(f"another process trains in {folder}: stop it or choose another folder") from None
+    except (ImportError, OSError):
+        pass  # a system or a disk without locks: trust the user
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def differences(old: Any, new: Any, name: str) -> Iterator[str]:
+    """Each leaf that differs between two JSON values, e.g. `config.lanes is 64 there and 128 here`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in old | new:
+            yield from differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+    elif old != new:
+        yield f"{name} is {str(old)[:80]} there and {str(new)[:80]} here"
+
+
+def check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuses to go on with another suite, algorithm or configuration than the folder's.
+
+    Raises:
+      UsageError: names the first key that differs with both values, and how many more differ.
+    """
+    old, new = ({k: v for k, v in run.items() if k not in MAY_DIFFER} for run in (old, new))
+    if found := list(differences(old, new, "")):
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise UsageError(f"{folder} is another training: {found[0]}{more}")
+
+
+# ------------------------------------------------------------------------------------------ checkpoints
+
+
+class DamagedCheckpoint(MtbenchError):
+    """A checkpoint that cannot be read back as it was written."""
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether an array holds typed random keys."""
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    """The leaves by their path, e.g. `params['dense']['kernel']`."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path).lstrip(".") or "state": leaf for path, leaf in leaves}
+
+
+def _checksum(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            total = zlib.crc32(block, total)
+    return total
+
+
+def _seal(record: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(record, sort_keys=True).encode())
+
+
+def _read_seal(folder: Path) -> dict[str, Any]:
+    with suppress(ValueError, AttributeError, KeyError):
+        record = json.loads((folder / "seal.json").read_text())
+        if record.pop("seal") == _seal(record):
+            return record
+    raise ValueError("seal.json has been changed or cut short")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences Orbax, which logs over several lines what our errors say in one."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+class Checkpoints:
+    """The checkpoints of a run: a folder for each step, which Orbax writes and a `seal.json` of ours completes.
+
+    The seal holds the progress and a checksum of every file, since Orbax notices files that are cut short but not
+    every flipped bit. It is written last: a folder without it was never finished, and does not count.
+    """
+
+    def __init__(self, run_dir: Path, *, read_only: bool = False):
+        """Opens `run_dir/checkpoints`; unless `read_only`, clears what an interrupted save has left."""
+        import orbax.checkpoint as ocp
+        from orbax.checkpoint.checkpoint_managers import LatestN
+
+        self.folder, self._args = run_dir / "checkpoints", ocp.args
+        try:
+            if not read_only:
+                self.folder.mkdir(exist_ok=True)
+                for folder in self.folder.iterdir():
+                    if not (folder / "seal.json").exists():
+                        shutil.rmtree(folder)
+            with _quiet():
+                options = ocp.CheckpointManagerOptions(
+                    preservation_policy=LatestN(KEPT), enable_async_checkpointing=False, create=False
+                )
+                self._manager = ocp.CheckpointManager(self.folder.absolute(), options=options)
+        except OSError as error:
+            raise MtbenchError(f"cannot open {self.folder}: {why(error)}") from error
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps saved, newest first."""
+        return sorted((int(path.parent.name) for path in self.folder.glob("[0-9]*/seal.json")), reverse=True)
+
+    def save(self, step: int, state: Any, progress: Mapping[str, Any]) -> None:
+        """Writes a checkpoint and returns once it is whole.
+
+        Raises:
+          MtbenchError: it could not be written; names the last good one, which stays valid.
+        """
+        named = {name: jax.random.key_data(x) if is_key(x) else x for name, x in _named(state).items()}
+        arrays = {name: np.asarray(x) for name, x in named.items() if x.size}  # Orbax refuses empty arrays
+        folder = self.folder / str(step)
+        good = f"--resume goes on from step {self.steps[0]}, which is intact" if self.steps else "none is saved yet"
+        try:
+            with _quiet():
+                self._manager.save(step, args=self._args.PyTreeSave(arrays), force=True)
+                self._manager.wait_until_finished()
+            files = sorted(path for path in folder.rglob("*") if path.is_file())
+            checksums = {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
+            record = {"progress": progress, "files": checksums}
+            replace_text(folder / "seal.json", json.dumps({**record, "seal": _seal(record)}))
+        except Exception as error:
+            for remains in (folder, *self.folder.glob(f"{step}.*")):
+                shutil.rmtree(remains, ignore_errors=True)
+            raise MtbenchError(f"cannot save checkpoint {folder}: {why(error)}; {good}") from error
+
+    def restore(self, step: int, template: Any) -> tuple[Any, dict[str, Any]]:
+        """The state and the progress saved at a step.
+
+        Args:
+          step: one of `steps`.
+          template: a pytree of `jax.ShapeDtypeStruct` like the state.
+
+        Raises:
+          DamagedCheckpoint: files are missing, cut short or changed.
+          MtbenchError: the checkpoint is whole, but of a state with other arrays.
+        """
+        folder = self.folder / str(step)
+        try:
+            record = _read_seal(folder)
+            for name, checksum in record["files"].items():
+                if _checksum(folder / name) != checksum:
+                    raise ValueError(f"{name} has been changed or cut short")
+            with _quiet():
+                restored = self._manager.restore(step, args=self._args.PyTreeRestore())
+        except MemoryError:
+            raise
+        except Exception as error:
+            file = f"{Path(error.filename).relative_to(folder)}: " if isinstance(error, FileNotFoundError) else ""
+            raise DamagedCheckpoint(f"checkpoint {folder} is damaged: {file}{why(error)}") from error
+        arrays = {name: np.asarray(x) for name, x in restored.items()}
+        leaves = [_fit(folder, name, like, arrays.get(name)) for name, like in _named(template).items()]
+        return jax.tree.unflatten(jax.tree.structure(template), leaves), record["progress"]
+
+    def newest(self, template: Any) -> tuple[int, Any, dict[str, Any], dict[int, DamagedCheckpoint]]:
+        """The newest intact checkpoint: step, state, progress, and what is wrong with newer steps.
+
+        Raises:
+          MtbenchError: there is none, or it does not fit.
+        """
+        damaged: dict[int, DamagedCheckpoint] = {}
+        for step in self.steps:
+            try:
+                return step, *self.restore(step, template), damaged
+            except DamagedCheckpoint as error:
+                damaged[step] = error
+        if damaged:
+            first = next(iter(damaged.values()))
+            raise MtbenchError(f"{first}; no other in {self.folder} is intact: train again with --force")
+        raise UsageError(f"{self.folder.parent} has no checkpoint: train again with --force")
+
+    def set_aside(self, step: int) -> str:
+        """Moves a damaged checkpoint out of the way, so that its step can be saved again; the new name."""
+        aside = self.folder / f"damaged-{step}"
+        shutil.rmtree(aside, ignore_errors=True)
+        (self.folder / str(step)).rename(aside)
+        self._manager.reload()
+        return aside.name
+
+
+def _fit(folder: Path, name: str, like: Any, array: np.ndarray | None) -> jax.Array:
+    """The saved array for one leaf of the state, checked for shape and type."""
+    raw = jax.eval_shape(jax.random.key_data, like) if is_key(like) else like
+    if array is None and raw.size == 0:
+        array = np.zeros(raw.shape, raw.dtype)
+    if array is None or (array.shape, array.dtype) != (raw.shape, raw.dtype):
+        there = "absent" if array is None else f"{array.dtype}{list(array.shape)}"
+        what = f"{name} is {there} there and {raw.dtype}{list(raw.shape)} here"
+        raise MtbenchError(f"checkpoint {folder} does not fit this algorithm and environment: {what}")
+    leaf = jnp.array(array)  # a copy: memory that NumPy owns must not be donated
+    if not is_key(like):
+        return leaf
+    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(jnp.empty(0, like.dtype)))

@@ -1,0 +1,228 @@
+"""What a training reports: running success, lines of `metrics.jsonl`, TensorBoard events, the display."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import MtbenchError
+from .checkpoint import replace_text, why
+
+type Metrics = Mapping[str, Any]
+"""What `train_step` reports: `episodes`, `successes` and `return_sum`, each [seed, family], summed over the
+episodes that ended in the update; every other entry is a number per seed, [seed]."""
+
+COUNTS = ("episodes", "successes", "return_sum")
+
+
+class Meter:
+    """Averages what updates report. It is saved in checkpoints, so that a resumed run reports the same.
+
+    Success and return are running means over about the last `window` episodes of a family: new episodes push out
+    as much weight of old ones. Three sums per family suffice for that, however long episodes take.
+    """
+
+    def __init__(self, families: tuple[str, ...], window: int):
+        """A meter that has seen nothing."""
+        self.families, self.window = families, window
+        self.sums: dict[str, np.ndarray] = {}
+        """`recent` [3, seed, family]: weight, successes, returns; `episodes` [seed] of the whole run; since the
+        last line: `updates` [], and `train/<name>` [seed] for all other numbers."""
+
+    def add(self, metrics: Metrics) -> None:
+        """Takes in one update.
+
+        Raises:
+          ValueError: an entry has another shape than documented in `Metrics`.
+        """
+        new = np.stack([np.asarray(metrics[name], np.float64) for name in COUNTS])
+        if new.ndim != 3 or new.shape[2] != len(self.families):
+            raise ValueError(f"{COUNTS} must be [seed, {len(self.families)} families], got {new.shape[1:]}")
+        add = {f"train/{k}": np.asarray(v, np.float64) for k, v in metrics.items() if k not in COUNTS}
+        for name, value in add.items():
+            if value.shape != new.shape[1:2]:
+                raise ValueError(f"metric {name} must be [seed] = {new.shape[1:2]}, got {value.shape}")
+        faded = self.sums.get("recent", np.zeros_like(new)) * np.maximum(0.0, 1.0 - new[0] / self.window)
+        add |= {"episodes": new[0].sum(1), "updates": np.ones(())}
+        self.sums |= {name: self.sums.get(name, 0.0) + value for name, value in add.items()}
+        self.sums["recent"] = faded + new
+
+    def rates(self) -> tuple[np.ndarray, np.ndarray]:
+        """Running success rate and return, [seed, family]; NaN before a family's first episode has ended."""
+        weight, *sums = self.sums.get("recent", np.zeros((3, 1, len(self.families))))
+        success, returns = (
+            np.divide(total, weight, out=np.full(weight.shape, np.nan), where=weight > 0) for total in sums
+        )
+        return success, returns
+
+    def line(self) -> dict[str, Any]:
+        """The numbers of a line of `metrics.jsonl`; begins the next interval."""
+        success, returns = self.rates()
+        updates = self.sums.pop("updates")
+        train = {name: self.sums.pop(name) / updates for name in sorted(self.sums) if name.startswith("train/")}
+        return {
+            "episodes": [int(n) for n in self.sums["episodes"]],
+            "success_mean": _row([mean(row) for row in success]),
+            "success": {name: _row(success[:, f]) for f, name in enumerate(self.families)},
+            "return": {name: _row(returns[:, f]) for f, name in enumerate(self.families)},
+            "train": {name.removeprefix("train/"): _row(values) for name, values in train.items()},
+        }
+
+
+def mean(values: Any) -> float:
+    """Mean of the finite values; NaN if there are none."""
+    known = [value for value in np.ravel(np.asarray(values, np.float64)).tolist() if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _row(values: Any) -> list[float | None]:
+    """Six digits of each; JSON knows no NaN."""
+    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]
+
+
+class MetricsLog:
+    """Writes `metrics.jsonl` and TensorBoard events; drops what lies beyond the checkpoint resumed from."""
+
+    def __init__(self, folder: Path, *, update: int, env_steps: int):
+        """Opens the files of a run of which `update` updates are done.
+
+        Raises:
+          MtbenchError: they cannot be written, or a line of `metrics.jsonl` is damaged.
+        """
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        self.path = folder / "metrics.jsonl"
+        try:
+            self._keep_until(update)
+            self._file = self.path.open("a")
+            (folder / "tensorboard").mkdir(exist_ok=True)
+            # Not SummaryWriter: its thread dies on a full disk, and then its queue blocks for ever.
+            self._events = EventsWriter(str(folder / "tensorboard" / "events"), f".{time.time_ns()}")
+            if update:  # tells TensorBoard to hide earlier events from this step on
+                start = SessionLog(status=SessionLog.START)
+                self._events.write_event(Event(wall_time=time.time(), step=env_steps + 1, session_log=start))
+        except OSError as error:
+            raise MtbenchError(f"cannot write to {folder}: {why(error)}") from error
+
+    def _keep_until(self, update: int) -> None:
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
+        kept = []
+        for number, line in enumerate(lines, 1):
+            try:
+                kept += [line] if json.loads(line)["update"] <= update else []
+            except (ValueError, KeyError, TypeError):
+                if number < len(lines):  # a kill cuts the last line short; no other
+                    raise MtbenchError(f"{self.path}, line {number} is damaged: delete that line") from None
+        replace_text(self.path, "".join(kept))
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Appends a line.
+
+        Raises:
+          MtbenchError: it cannot be written, e.g. because the disk is full.
+        """
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        tags = {name: line[name] for name in ("steps_per_second", "success_mean")}
+        for group in ("success", "return", "train"):
+            tags |= {f"{group}/{name}": values for name, values in line[group].items()}
+        values = [Summary.Value(tag=tag, simple_value=mean(value)) for tag, value in tags.items()]
+        event = Event(wall_time=time.time(), step=line["env_steps"], summary=Summary(value=values))
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+            self._events.write_event(event)
+            self._events.flush()
+        except OSError as error:
+            hint = "--resume goes on from the last checkpoint"
+            raise MtbenchError(f"cannot write to {self.path.parent}: {why(error)}; {hint}") from error
+
+    def close(self) -> None:
+        """Closes the files; `write` has reported what could not be written."""
+        for file in (self._file, self._events):
+            with suppress(OSError):
+                file.close()
+
+
+class Display:
+    """Live progress on a terminal; elsewhere a plain line every `interval` seconds, without escape codes."""
+
+    def __init__(self, total_steps: int, families: tuple[str, ...], *, enabled: bool, interval: float = 10.0):
+        """A display that shows nothing yet, and never anything unless `enabled`."""
+        self.total_steps, self.families, self.enabled, self.interval = total_steps, families, enabled, interval
+        self._status, self._env_steps, self._success = "compiling …", 0, np.full((1, len(families)), np.nan)
+        self._live: Any = None
+        self._next = 0.0
+
+    def __enter__(self) -> Display:
+        """Begins to show progress."""
+        if self.enabled and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+            from rich.live import Live
+
+            self._live = Live(get_renderable=self._render)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the last state on the screen."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def say(self, text: str) -> None:
+        """Prints a line, above the live display where there is one."""
+        if self.enabled:
+            try:
+                print(text, flush=True)  # rich redirects it while it is live
+            except OSError:
+                self.enabled = False  # a pipe's reader has gone: no reason to stop training
+
+    def update(self, env_steps: int, steps_per_second: float, seconds_left: float, success: np.ndarray) -> None:
+        """Shows a new state."""
+        self._env_steps, self._success = env_steps, success
+        self._status = f"{env_steps:,}/{self.total_steps:,} steps"
+        if steps_per_second:
+            self._status += f", {steps_per_second:,.0f} steps/s, {timedelta(seconds=round(seconds_left))} left"
+        if not self._live and time.monotonic() >= self._next:
+            self._next = time.monotonic() + self.interval
+            self.say(f"{self._status}, {self.summary()}")
+
+    def summary(self) -> str:
+        """Success over all families and seeds in a few words."""
+        each = ", ".join(f"{name} {rate:.2f}" for name, rate in self._rates().items() if not math.isnan(rate))
+        return f"success {mean(self._success):.2f}" + (f" ({each})" if each and len(self.families) <= 8 else "")
+
+    def restore_cursor(self) -> None:
+        """Makes the cursor visible again, for an exit that skips everything else."""
+        if self._live:
+            self._live.console.show_cursor(True)
+
+    def _rates(self) -> dict[str, float]:
+        return {name: mean(self._success[:, f]) for f, name in enumerate(self.families)}
+
+    def _render(self) -> Any:
+        from rich.columns import Columns
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        cells = []
+        for name, rate in self._rates().items():
+            blocks = "█" * round(10 * np.nan_to_num(rate))
+            cells.append(Text(f"{name[:16]:16} {blocks:░<10} {'  – ' if math.isnan(rate) else f'{rate:.2f}'}  "))
+        head = Text(f"{self._status}, success {mean(self._success):.2f}", no_wrap=True)
+        bar = ProgressBar(total=self.total_steps, completed=self._env_steps)
+        return Group(head, Padding(bar, 0), Columns(cells))  # a bar alone does not end its line

@@ -1,0 +1,377 @@
+"""The training loop: compile once, update, report, save, stop when asked, go on where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..errors import MtbenchError, UsageError
+from .checkpoint import SCHEMA, Checkpoints, check_same, create_run, differences, hold, is_key, read_run
+from .metrics import Display, Meter, Metrics, MetricsLog, mean
+
+type JSON = bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None
+
+
+class TrainEnv(Protocol):
+    """What the runner must know of an environment; the rest is between it and the algorithm."""
+
+    @property
+    def family_names(self) -> tuple[str, ...]:
+        """Names of the families, in the order of the metrics' last axis."""
+
+
+class Algorithm[S](Protocol):
+    """A learner of several seeds at once, written as pure functions of a state.
+
+    The state is any pytree of arrays, typed random keys included. All that the next update depends on is in it, the
+    environment's state too: that makes a resumed run equal to an uninterrupted one.
+    """
+
+    @property
+    def name(self) -> str:
+        """Registered name."""
+
+    @property
+    def config(self) -> Any:
+        """Frozen dataclass of hyper-parameters."""
+
+    def init(self, key: jax.Array, env: Any) -> S:
+        """The state before the first update. Pure: it is jitted, and traced alone to learn shapes."""
+
+    def train_step(self, env: Any, state: S) -> tuple[S, Metrics]:
+        """One update. Pure: it is jitted, and the old state's memory is reused."""
+
+    def steps_per_update(self, env: Any) -> int:
+        """Environment steps that one update takes in each seed."""
+
+    def policy(self, state: S, seed: int) -> Any:
+        """The policy that one of the seeds has learnt."""
+
+
+@dataclass(frozen=True)
+class TrainResult[S]:
+    """What a training came to."""
+
+    state: S
+    run_dir: Path
+    env_steps: int
+    """Steps of each seed since the run began, over all continuations."""
+    updates: int
+    interrupted: bool
+    """Stopped by SIGINT or SIGTERM before the end; `state` is saved."""
+    compile_seconds: float
+    """The first update of this process, most of it compilation; 0 if no update was left to do."""
+    steps_per_second: float
+    """Over all seeds, in this process, without that first update and without saving; 0 if unknown."""
+    success: dict[str, float]
+    """Running success rate of each family, averaged over seeds; NaN where no episode has ended."""
+
+
+def train[S](
+    algorithm: Algorithm[S],
+    env: TrainEnv,
+    *,
+    run_dir: str | Path,
+    total_steps: int,
+    description: Mapping[str, JSON],
+    seed: int = 0,
+    resume: bool = False,
+    force: bool = False,
+    checkpoint_seconds: float = 300.0,
+    checkpoint_updates: int | None = None,
+    log_updates: int | None = None,
+    window: int = 100,
+    progress: bool = True,
+    hints: Sequence[str] = (),
+    resume_hint: str = "the same command with --resume",
+) -> TrainResult[S]:
+    """Trains, and records the training in a folder from which it can be resumed.
+
+    A resumed run equals the uninterrupted one bit for bit (state, and metrics apart from times) where the compiled
+    program is deterministic: on CPUs, and on GPUs with XLA's deterministic kernels. If the newest checkpoint is
+    damaged, resuming warns, sets it aside and computes again from the newest intact one.
+
+    SIGINT and SIGTERM: the running update is finished and saved, and the result is marked as `interrupted`. At a
+    second SIGINT the process ends at once, with status 130.
+
+    Args:
+      algorithm: what learns.
+      env: what it learns on.
+      run_dir: the run's folder; new or empty unless `resume` or `force` is given.
+      total_steps: environment steps of each seed, rounded up to whole updates.
+      description: what else `run.json` shall say: suite, digest, versions … A continuation must say the same, but
+        for `versions`, `machine`, `created` and `command`.
+      seed: root of all randomness.
+      resume: go on from the newest intact checkpoint.
+      force: replace the run in `run_dir`; a folder that is not a run is never replaced.
+      checkpoint_seconds: time between checkpoints; one more is saved at the start and at the end.
+      checkpoint_updates: save after so many updates instead.
+      log_updates: updates per line of `metrics.jsonl`, by default for about 1,000 lines; kept on resuming.
+      window: episodes over which success is averaged, for each seed and family; kept on resuming.
+      progress: show progress on stdout; warnings go to stderr either way.
+      hints: lines to print after a finished run: what to do next.
+      resume_hint: how to resume, for an interrupted run.
+
+    Raises:
+      UsageError: the arguments or the folder do not allow it; nothing has been changed.
+      MtbenchError: the folder cannot be written any more, or its checkpoints are damaged or do not fit.
+    """
+    folder, per_update = Path(run_dir), int(algorithm.steps_per_update(env))
+    if resume and force:
+        raise UsageError("--resume continues a run and --force replaces it: give one of them")
+    if total_steps < 1 or window < 1 or (log_updates or 1) < 1 or (checkpoint_updates or 1) < 1:
+        raise UsageError("total steps, window and updates between log lines or checkpoints must be at least 1")
+    updates = -(-total_steps // per_update)
+    run = {"schema": SCHEMA, **description, **_identity(algorithm), "seed": seed, "steps_per_update": per_update}
+    run = json.loads(json.dumps({**run, "families": list(env.family_names)}))
+    reporting = {"log_updates": log_updates or max(1, updates // 1000), "window": window}
+    display = Display(updates * per_update, env.family_names, enabled=progress)
+    with hold(folder, create=not resume), _Interrupts(display) as interrupts:
+        if resume:
+            old = read_run(folder)
+            reporting = old.pop("reporting")
+            check_same(folder, old, run)
+            for change in differences(old.get("versions"), run.get("versions"), "versions"):
+                _warn(f"{folder}: {change}: results may differ in the last bits")
+        else:
+            create_run(folder, {**run, "reporting": reporting}, force=force)
+        job = _Job(algorithm, env, folder, Meter(env.family_names, reporting["window"]), display)
+        job.resume() if resume else job.begin(seed)
+        save_due = _due(checkpoint_seconds, checkpoint_updates)
+        with display:
+            job.loop(updates, reporting["log_updates"], save_due, lambda: interrupts.requested)
+    result = job.result(interrupted=job.update < updates)
+    display.say(f"{'stopped' if result.interrupted else 'done'} at {result.env_steps:,} steps: {display.summary()}")
+    display.say(f"{folder}: run.json, metrics.jsonl, tensorboard/, checkpoints/{result.env_steps}")
+    for hint in [f"to go on: {resume_hint}"] if result.interrupted else hints:
+        display.say(hint)
+    return result
+
+
+def load_state[S](run_dir: str | Path, algorithm: Algorithm[S], env: TrainEnv, *, step: int | None = None) -> S:
+    """The state of a run, for evaluation.
+
+    A damaged newest checkpoint is an error here, unlike on resuming: no older policy is scored in its name.
+
+    Args:
+      run_dir: the run's folder.
+      algorithm: the algorithm that was trained, with the same configuration.
+      env: an environment like the one it was trained on.
+      step: which checkpoint, in `env_steps`; the newest by default.
+
+    Raises:
+      UsageError: no run, another algorithm or configuration, or no such checkpoint.
+      MtbenchError: the checkpoint is damaged (names the newest intact one) or does not fit.
+    """
+    folder, identity = Path(run_dir), _identity(algorithm)
+    run = read_run(folder)
+    check_same(folder, {key: run[key] for key in identity}, identity)
+    checkpoints = Checkpoints(folder, read_only=True)
+    template = _template(algorithm, env)
+    if step is None:
+        intact, state, _, damaged = checkpoints.newest(template)
+        if damaged:
+            first = next(iter(damaged.values()))
+            raise MtbenchError(f"{first}; step {intact} is intact: ask for that step, or resume the training")
+        return state
+    if step not in checkpoints.steps:
+        raise UsageError(f"{folder} has no checkpoint of step {step}, but of {checkpoints.steps}")
+    return checkpoints.restore(step, template)[0]
+
+
+def _identity(algorithm: Algorithm[Any]) -> dict[str, Any]:
+    config = json.loads(json.dumps(dataclasses.asdict(algorithm.config), default=str))
+    return {"algorithm": algorithm.name, "config": config}
+
+
+def _strong(tree: Any) -> Any:
+    """Arrays without weak types, which no checkpoint keeps: with them a resumed run would promote differently."""
+
+    def strong(leaf: Any) -> jax.Array:
+        leaf = jnp.asarray(leaf)
+        return leaf if is_key(leaf) else jax.lax.convert_element_type(leaf, leaf.dtype)
+
+    return jax.tree.map(strong, tree)
+
+
+def _template[S](algorithm: Algorithm[S], env: TrainEnv) -> S:
+    return jax.eval_shape(lambda key: _strong(algorithm.init(key, env)), jax.random.key(0))
+
+
+def _due(seconds: float, updates: int | None) -> Callable[[int, float], bool]:
+    """Whether a checkpoint is due after an update, so many seconds after the last one."""
+    return lambda update, elapsed: elapsed >= seconds if updates is None else update % updates == 0
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+class _Job[S]:
+    """A training under way: its state, how far it is, and where it is recorded."""
+
+    def __init__(self, algorithm: Algorithm[S], env: TrainEnv, folder: Path, meter: Meter, display: Display):
+        self.algorithm, self.env, self.folder, self.meter, self.display = algorithm, env, folder, meter, display
+        self.checkpoints = Checkpoints(folder)
+        self.per_update = int(algorithm.steps_per_update(env))
+        self.update, self.saved_update, self.seconds = 0, -1, 0.0
+        self.compile_seconds, self.busy_seconds, self.busy_steps, self.busy_updates = 0.0, 0.0, 0, 0
+        self.state: S
+        self._step = jax.jit(lambda state: _strong_step(algorithm, env, state), donate_argnums=0)
+
+    def begin(self, seed: int) -> None:
+        """The first state. It is saved at once: a folder that cannot be written fails now, not in an hour."""
+        self.state = jax.jit(lambda key: _strong(self.algorithm.init(key, self.env)))(jax.random.key(seed))
+        self.save()
+
+    def resume(self) -> None:
+        """The newest intact checkpoint's state."""
+        step, self.state, progress, damaged = self.checkpoints.newest(_template(self.algorithm, self.env))
+        for newer, error in damaged.items():
+            _warn(f"{error}; set aside as {self.checkpoints.set_aside(newer)}, going on from step {step}")
+        self.update = self.saved_update = progress["update"]
+        self.seconds = progress["seconds"]
+        self.meter.sums = {name: np.asarray(value, np.float64) for name, value in progress["sums"].items()}
+        self.display.say(f"going on from step {step:,} of {self.folder}")
+
+    def save(self) -> None:
+        """Writes a checkpoint unless this update has one."""
+        if self.saved_update != self.update:
+            sums = {name: value.tolist() for name, value in self.meter.sums.items()}  # floats survive JSON exactly
+            progress = {"update": self.update, "seconds": self.seconds, "sums": sums}
+            self.checkpoints.save(self.update * self.per_update, self.state, progress)
+            self.saved_update = self.update
+
+    def loop(
+        self, updates: int, log_updates: int, save_due: Callable[[int, float], bool], stop: Callable[[], bool]
+    ) -> None:
+        """Updates until all are done or `stop()`; ends with a checkpoint."""
+        log = MetricsLog(self.folder, update=self.update, env_steps=self.update * self.per_update)
+        began, saved_at = time.perf_counter() - self.seconds, time.monotonic()
+        logged_seconds, logged_steps = 0.0, 0
+        try:
+            while self.update < updates and not stop():
+                self._advance()
+                self.seconds, env_steps = time.perf_counter() - began, self.update * self.per_update
+                if self.update % log_updates == 0 or self.update == updates:
+                    rate = _rate(self.busy_steps - logged_steps, self.busy_seconds - logged_seconds)
+                    logged_seconds, logged_steps = self.busy_seconds, self.busy_steps
+                    times = {"seconds": round(self.seconds, 3), "steps_per_second": round(rate, 1) or None}
+                    log.write({"env_steps": env_steps, "update": self.update, **times, **self.meter.line()})
+                left = (updates - self.update) * self.busy_seconds / max(1, self.busy_updates)
+                rate = _rate(self.busy_steps, self.busy_seconds)
+                self.display.update(env_steps, rate, left, self.meter.rates()[0])
+                if save_due(self.update, time.monotonic() - saved_at):
+                    self.save()
+                    saved_at = time.monotonic()
+            self.save()
+        finally:
+            log.close()
+
+    def _advance(self) -> None:
+        """One update, timed; the first one compiles."""
+        first, types = not self.compile_seconds, _types(self.state)
+        started = time.perf_counter()
+        self.state, metrics = self._step(self.state)
+        metrics = jax.device_get(metrics)
+        elapsed = time.perf_counter() - started
+        self.meter.add(metrics)
+        self.update += 1
+        if not first:
+            self.busy_seconds, self.busy_updates = self.busy_seconds + elapsed, self.busy_updates + 1
+            self.busy_steps += self.per_update * len(metrics["episodes"])
+            return
+        self.compile_seconds = elapsed
+        self.display.say(f"compiled and did the first update in {elapsed:.1f} s")
+        if _types(self.state) != types:
+            raise ValueError("train_step changes the structure, the shapes or the types of its state")
+
+    def result(self, *, interrupted: bool) -> TrainResult[S]:
+        """The summary."""
+        success = self.meter.rates()[0]
+        return TrainResult(
+            state=self.state,
+            run_dir=self.folder,
+            env_steps=self.update * self.per_update,
+            updates=self.update,
+            interrupted=interrupted,
+            compile_seconds=self.compile_seconds,
+            steps_per_second=_rate(self.busy_steps, self.busy_seconds),
+            success={name: mean(success[:, f]) for f, name in enumerate(self.env.family_names)},
+        )
+
+
+def _strong_step(algorithm: Algorithm[Any], env: TrainEnv, state: Any) -> tuple[Any, Metrics]:
+    state, metrics = algorithm.train_step(env, state)
+    return _strong(state), metrics
+
+
+def _types(state: Any) -> list[Any]:
+    return [jax.tree.structure(state), *((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state))]
+
+
+def _rate(steps: int, seconds: float) -> float:
+    return steps / seconds if seconds else 0.0
+
+
+class _Interrupts:
+    """Notes the first SIGINT or SIGTERM; ends the process at the next SIGINT.
+
+    Python runs signal handlers between two steps of the interpreter: not while XLA compiles or an update runs. A
+    thread that reads the wake-up socket hears of them at once. Within half a second of the first they are taken for
+    its echo: launchers such as `timeout` signal both a process and its group.
+    """
+
+    def __init__(self, display: Display):
+        """Messages go to the display."""
+        self.display, self.requested = display, False
+        self._active = threading.current_thread() is threading.main_thread()  # others cannot set handlers
+
+    def __enter__(self) -> _Interrupts:
+        """Takes the two signals over."""
+        if self._active:
+            self._read, self._write = socket.socketpair()
+            self._write.setblocking(False)
+            self._old_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+            self._old = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
+            self._thread = threading.Thread(target=self._listen, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Gives them back."""
+        if self._active:
+            for number, handler in self._old.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(self._old_fd)
+            self._write.send(b"\0")
+            self._thread.join()
+            self._read.close()
+            self._write.close()
+
+    def _note(self, *_: object) -> None:
+        self.requested = True
+
+    def _listen(self) -> None:
+        first = 0.0
+        while number := self._read.recv(1)[0]:
+            if number in self._old and not first:
+                first = time.monotonic()
+                self.display.say("stopping: finishing the running update, then saving (Ctrl-C again: at once)")
+            elif number == signal.SIGINT and time.monotonic() - first > 0.5:
+                self.display.restore_cursor()
+                os._exit(130)

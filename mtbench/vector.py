@@ -1,0 +1,177 @@
+"""Many lanes: `vmap`, auto-reset, task resampling, sharding over devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jax.sharding import Mesh, PartitionSpec
+from jaxtyping import Array, Float, Int
+
+from .env import Env, EnvState, TimeStep
+from .errors import UsageError
+from .task import Task
+
+
+_AGE = 2**32 - 1  # beside the episode numbers, which are folded into the same key
+
+
+@struct.dataclass
+class TaskTable:
+    """The tasks that lanes play, with the model parameters derived once."""
+
+    tasks: Task
+    """[task, …], without scenes."""
+    params: Float[Array, "task p"]
+
+
+@struct.dataclass
+class VectorState:
+    """State of all lanes."""
+
+    table: TaskTable
+    env: EnvState
+    """[lane, …]"""
+    task_index: Int[Array, " lane"]
+    """Row of the table that each lane plays."""
+    keys: jax.Array
+    """[lane] keys, one per lane for ever: a lane's episode e draws from `fold_in(key, e)`."""
+    episode: Int[Array, " lane"]
+
+
+@dataclass(frozen=True, eq=False)
+class VectorEnv:
+    """An environment with a flat lane axis and auto-reset.
+
+    Lane i plays task i mod T of the table, so families are mixed evenly. At an episode's end a lane draws a new
+    initial state and, with `resample`, a new task of the table. Only the lanes that end are reset, in chunks:
+    a reset of every lane at every step would halve the speed.
+    """
+
+    env: Env
+    tasks: Task
+    """Stacked rows [task, …]."""
+    num_lanes: int
+    family_names: tuple[str, ...]
+    resample: bool = True
+    stagger: bool = True
+    """Begin the first episodes at different ages, so that lanes do not end all at once."""
+    mesh: Mesh | None = None
+    """Shards lanes over the devices of a one-axis mesh; the result is the same as on one device."""
+
+    def __post_init__(self):
+        if self.num_lanes < 1:
+            raise UsageError(f"lanes = {self.num_lanes}: at least 1 is needed")
+        if self.mesh is not None and self.num_lanes % self.mesh.size:
+            raise UsageError(f"lanes = {self.num_lanes} do not divide over {self.mesh.size} devices")
+
+    @property
+    def num_families(self) -> int:
+        """Families of the suite, also the context's length."""
+        return len(self.family_names)
+
+    @property
+    def observation_size(self) -> int:
+        """Length of one lane's observation."""
+        return self.env.observation_size
+
+    @property
+    def context_size(self) -> int:
+        """Length of one lane's context."""
+        return self.env.num_families
+
+    @property
+    def action_size(self) -> int:
+        """Length of one lane's action."""
+        return self.env.action_size
+
+    @property
+    def num_tasks(self) -> int:
+        """Rows of the table."""
+        return int(np.shape(self.tasks.family)[0])
+
+    def reset(self, key: jax.Array) -> tuple[VectorState, TimeStep]:
+        """Begins an episode in every lane."""
+        params = jax.lax.map(self.env.params, self.tasks, batch_size=min(64, self.num_tasks))
+        table = TaskTable(self.tasks.replace(scene=()), params)
+        lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
+        keys = jax.vmap(partial(jax.random.fold_in, key))(lanes)
+        task_index = lanes % self.num_tasks
+        episode = jnp.zeros_like(lanes)
+        env_state, timestep = jax.vmap(self._begin, in_axes=(None, 0, 0, 0))(table, keys, task_index, episode)
+        if self.stagger:
+            age = jax.vmap(lambda k: jax.random.randint(jax.random.fold_in(k, _AGE), (), 0, self.env.horizon))(keys)
+            env_state = env_state.replace(elapsed=age.astype(jnp.int32))
+        return VectorState(table, env_state, task_index, keys, episode), timestep
+
+    def step(self, state: VectorState, action: Float[Array, "lane a"]) -> tuple[VectorState, TimeStep]:
+        """One control step of every lane; lanes whose episode ends begin the next one.
+
+        Raises:
+          ValueError: the actions' shape is not `(num_lanes, action_size)`.
+        """
+        if action.shape != (self.num_lanes, self.action_size):
+            raise ValueError(f"actions have shape ({self.num_lanes}, {self.action_size}), got {tuple(action.shape)}")
+        if self.mesh is None:
+            return self._step(state, action)
+        lane, whole = PartitionSpec(self.mesh.axis_names[0]), PartitionSpec()
+        state_spec = VectorState(table=whole, env=lane, task_index=lane, keys=lane, episode=lane)
+        sharded = jax.shard_map(
+            self._step, mesh=self.mesh, in_specs=(state_spec, lane), out_specs=(state_spec, lane), check_vma=False
+        )
+        return sharded(state, action)
+
+    def _step(self, state: VectorState, action: Array) -> tuple[VectorState, TimeStep]:
+        env_state, timestep = jax.vmap(self.env.step)(state.env, action)
+        return self._auto_reset(state.replace(env=env_state), timestep)
+
+    def _begin(self, table: TaskTable, key: jax.Array, index: Array, episode: Array) -> tuple[EnvState, TimeStep]:
+        task = jax.tree.map(lambda rows: jnp.asarray(rows)[index], table.tasks)
+        return self.env.begin(jax.random.fold_in(key, episode), task, table.params[index])
+
+    def _auto_reset(self, state: VectorState, timestep: TimeStep) -> tuple[VectorState, TimeStep]:
+        """Begins new episodes where one has ended, a chunk of lanes at a time."""
+        lanes = state.task_index.shape[0]
+        chunk = max(1, lanes // 16)
+        over = timestep.terminated | timestep.truncated
+
+        def reset_chunk(loop: tuple[Array, Any]) -> tuple[Array, Any]:
+            pending, (state, observation, context, quantities) = loop
+            # Lanes to reset first; where fewer are left the index is out of bounds and its write is dropped.
+            which = jnp.nonzero(pending, size=chunk, fill_value=lanes)[0]
+            safe = jnp.minimum(which, lanes - 1)
+            episode = state.episode[safe] + 1
+            keys, index = state.keys[safe], state.task_index[safe]
+            if self.resample:
+                index = jax.vmap(lambda k, e: self._draw_task(k, e))(keys, episode)
+            fresh_state, fresh = jax.vmap(self._begin, in_axes=(None, 0, 0, 0))(state.table, keys, index, episode)
+
+            def put(old: Array, new: Array) -> Array:
+                return old.at[which].set(new, mode="drop")
+
+            state = state.replace(
+                env=jax.tree.map(put, state.env, fresh_state),
+                task_index=put(state.task_index, index),
+                episode=put(state.episode, episode),
+            )
+            seen = (
+                put(observation, fresh.observation),
+                put(context, fresh.context),
+                put(quantities, fresh.quantities),
+            )
+            return pending.at[which].set(False, mode="drop"), (state, *seen)
+
+        seen = (timestep.observation, timestep.context, timestep.quantities)
+        _, (state, *seen) = jax.lax.while_loop(lambda loop: loop[0].any(), reset_chunk, (over, (state, *seen)))
+        observation, context, quantities = seen
+        # Reward, success and `family` stay those of the episode that has just ended.
+        return state, timestep.replace(observation=observation, context=context, quantities=quantities)
+
+    def _draw_task(self, key: jax.Array, episode: Array) -> Array:
+        task_key = jax.random.fold_in(jax.random.fold_in(key, episode), 1)
+        return jax.random.randint(task_key, (), 0, self.num_tasks, dtype=jnp.int32)

@@ -1,0 +1,1 @@
+"""Arenas, families and frozen suites."""

@@ -1,0 +1,1 @@
+"""The tabletop arena: a gripper hand over a table, and Meta-World's manipulation families."""

@@ -1,0 +1,239 @@
+"""The tabletop arena: Meta-World's action and observation over the slots of `model.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float
+
+from mtbench.arena import Outcome
+from mtbench.physics import Causes, Sensors
+from mtbench.task import Task
+
+from . import model as topology
+from . import rows
+from .expert import Expert, Waypoint
+
+ACTION_SCALE = 0.01
+"""Metres by which one unit of action moves the commanded hand in a control step."""
+
+_EDITS = (
+    "body_mass",
+    "body_pos",
+    "body_quat",
+    "dof_armature",
+    "dof_damping",
+    "geom_friction",
+    "geom_pos",
+    "geom_quat",
+    "geom_size",
+    "jnt_axis",
+    "jnt_range",
+    "jnt_stiffness",
+    "qpos_spring",
+)
+_TCP = (0.0, 0.0, -0.045)
+_FRAME = 18
+
+
+@struct.dataclass
+class Carry:
+    """What the arena remembers from step to step."""
+
+    target: Float[Array, "3"]
+    """The commanded hand position. It runs ahead when the hand is blocked, as in Meta-World."""
+    frame: Float[Array, "18"]
+    """The previous observation frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tabletop:
+    """See `mtbench.arena.Arena`."""
+
+    slots: dict[str, dict[str, int]]
+    show_goal: bool = True
+    iterations: int = 10
+    model: mujoco.MjModel = field(init=False)
+
+    name = "tabletop"
+    edits = _EDITS
+    substeps = topology.SUBSTEPS
+    timestep = topology.SUBSTEPS * topology.TIMESTEP
+    action_size = 4
+    observation_size = 39
+    quantities = rows.QUANTITIES
+
+    def __post_init__(self):
+        compiled = topology.build(self.slots, iterations=self.iterations).compile()
+        object.__setattr__(self, "model", compiled)
+        object.__setattr__(self, "_index", _Index(compiled, self.slots))
+
+    def causes(self, task: Task) -> Causes:
+        """See `Arena.causes`."""
+        m, at, scene = self.model, self._index, task.scene
+        geoms = {name: jnp.asarray(getattr(m, name), jnp.float32) for name in _EDITS if name.startswith("geom_")}
+        for slot, (ids, order) in at.geoms.items():
+            shapes = getattr(scene, slot)
+            geoms["geom_size"] = geoms["geom_size"].at[ids].set(shapes.size[order])
+            geoms["geom_pos"] = geoms["geom_pos"].at[ids].set(shapes.pos[order])
+            geoms["geom_quat"] = geoms["geom_quat"].at[ids].set(shapes.quat[order])
+        free_ids = at.geoms["free"][0]
+        friction = geoms["geom_friction"].at[free_ids, 0].set(scene.free_friction)
+        joints, dofs, free_dofs = at.joints, at.dofs, at.free_dofs
+        return {
+            **geoms,
+            "geom_friction": friction,
+            "body_mass": _put(m.body_mass, at.free, scene.free_mass).at[at.mechanism].set(scene.mechanism_mass),
+            "body_pos": _put(m.body_pos, at.mechanism, scene.mechanism_pos),
+            "body_quat": _put(m.body_quat, at.mechanism, scene.mechanism_quat),
+            "jnt_axis": _put(m.jnt_axis, joints, scene.axis),
+            "jnt_range": _put(m.jnt_range, joints, scene.range),
+            "jnt_stiffness": _put(m.jnt_stiffness, joints, scene.stiffness),
+            "qpos_spring": _put(m.qpos_spring, at.joint_qpos, scene.spring),
+            "dof_damping": _put(m.dof_damping, dofs, scene.damping).at[free_dofs].set(scene.free_drag),
+            "dof_armature": _put(m.dof_armature, dofs, scene.armature),
+        }
+
+    def initial_state(self, key: jax.Array, task: Task) -> tuple[Array, Array]:
+        """See `Arena.initial_state`."""
+        start, at = task.initial, self._index
+        spread = jax.random.uniform(key, (2, 3), minval=-1.0, maxval=1.0)
+        hand = jnp.clip(start.hand + spread[0] * start.hand_spread, task.goal.hand_low, task.goal.hand_high)
+        qpos = jnp.asarray(self.model.qpos0, jnp.float32)
+        qpos = qpos.at[at.hand_qpos].set(hand)
+        qpos = qpos.at[at.free_qpos[:3]].set(start.object + spread[1] * start.object_spread)
+        qpos = qpos.at[at.free_qpos[3:]].set(start.object_quat)
+        return qpos.at[at.joint_qpos].set(start.joints), jnp.zeros(self.model.nv)
+
+    def init_carry(self, task: Task, sensors: Sensors) -> Carry:
+        """See `Arena.init_carry`. The first observation repeats its frame as the previous one."""
+        return Carry(sensors["hand"], self._frame(task, sensors))
+
+    def control(self, task: Task, carry: Carry, action: Float[Array, "4"]) -> tuple[Float[Array, "5"], Carry]:
+        """Moves the commanded hand by 1 cm per unit; a positive fourth number closes the gripper."""
+        target = jnp.clip(carry.target + ACTION_SCALE * action[:3], task.goal.hand_low, task.goal.hand_high)
+        return jnp.concatenate([target, action[3:], action[3:]]), carry.replace(target=target)
+
+    def measure(self, task: Task, sensors: Sensors) -> Float[Array, "10 3"]:
+        """See `Arena.measure`; the rows are `rows.QUANTITIES`."""
+        goal, hand, zero = task.goal, sensors["hand"], jnp.zeros(3)
+        object_rotation = _rotation(sensors["object_quat"])
+        mechanism_rotation = _rotation(sensors["mechanism_quat"])
+        opening = topology.FINGER_GAP - sensors["right"][0] - sensors["left"][0]
+        return jnp.stack(
+            [
+                hand,
+                hand + jnp.array(_TCP),
+                sensors["object_pos"] + object_rotation @ goal.object_point,
+                sensors["object_pos"] + object_rotation @ goal.object_tip,
+                sensors["mechanism_pos"] + mechanism_rotation @ goal.mechanism_point,
+                sensors["mechanism_pos"] + mechanism_rotation @ goal.mechanism_tip,
+                jnp.concatenate([sensors["slide"], sensors["slide2"], sensors["hinge"]]),
+                zero.at[0].set(opening),
+                goal.point,
+                zero,
+            ]
+        )
+
+    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> tuple[Float[Array, "39"], Carry]:
+        """Meta-World's 39 numbers: this frame (18), the previous one (18), the goal (3; zeros when hidden).
+
+        A frame is the hand (3), the opening in [0, 1], two objects as position (3) and quaternion w x y z (4).
+        """
+        frame = self._frame(task, sensors)
+        goal = task.goal.point if self.show_goal else jnp.zeros(3)
+        return jnp.concatenate([frame, carry.frame, goal]), carry.replace(frame=frame)
+
+    def outcome(self, task: Task, quantities: Float[Array, "10 3"]) -> Outcome:
+        """See `Arena.outcome`; nothing on the table ends an episode."""
+        progress, success, stage = task.goal.stages.judge(quantities)
+        return Outcome(progress, success, jnp.zeros((), bool), progress, stage)
+
+    def dress(self, compiled: mujoco.MjModel, task: Task) -> None:
+        """Colours a model for a picture of `task`, hides parked geoms and shows the goal."""
+        for slot, (ids, order) in self._index.geoms.items():
+            shapes = getattr(task.scene, slot)
+            for geom, k in zip(ids, order, strict=True):
+                colour = list(rows.PALETTE)[int(np.asarray(shapes.colour)[k])]
+                compiled.geom_matid[geom] = compiled.material(colour).id
+                compiled.geom_group[geom] = 0 if np.asarray(shapes.used)[k] else 4
+        compiled.site_pos[compiled.site("goal").id] = np.asarray(task.goal.point)
+
+    def _frame(self, task: Task, sensors: Sensors) -> Float[Array, "18"]:
+        quantities = self.measure(task, sensors)
+        opening = jnp.clip(quantities[rows.GRIPPER, :1] / topology.FINGER_GAP, 0.0, 1.0)
+        quats = {rows.OBJECT: sensors["object_quat"], rows.MECHANISM: sensors["mechanism_quat"]}
+        parts = [sensors["hand"], opening]
+        for place in range(2):
+            which = task.goal.observed[place]
+            quat = jnp.zeros(4)
+            for quantity, value in quats.items():
+                quat = jnp.where(which == quantity, value, quat)
+            parts += [quantities[which], quat]
+        return jnp.concatenate(parts)
+
+
+class _Index:
+    """Where the slots lie in a compiled model."""
+
+    def __init__(self, compiled: mujoco.MjModel, slots: dict[str, dict[str, int]]):
+        self.free, self.mechanism = compiled.body("free").id, compiled.body("mechanism").id
+        names = ("slide", "slide2", "hinge")
+        self.joints = np.array([compiled.joint(name).id for name in names])
+        self.joint_qpos = np.array([compiled.joint(name).qposadr[0] for name in names])
+        self.dofs = np.array([compiled.joint(name).dofadr[0] for name in names])
+        start, dof = compiled.joint("free").qposadr[0], compiled.joint("free").dofadr[0]
+        self.free_qpos, self.free_dofs = np.arange(start, start + 7), np.arange(dof, dof + 6)
+        self.hand_qpos = np.array([compiled.joint(f"hand_{axis}").qposadr[0] for axis in "xyz"])
+        self.geoms: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        for slot, capacity in rows.CAPACITY.items():
+            ids, order, start = [], [], 0
+            for kind, room in capacity.items():
+                present = [i for i in range(room) if _has(compiled, f"{slot}_{kind}_{i}")]
+                ids += [compiled.geom(f"{slot}_{kind}_{i}").id for i in present]
+                order += [start + i for i in present]
+                start += room
+            self.geoms[slot] = (np.array(ids, int), np.array(order, int))
+
+
+def _has(compiled: mujoco.MjModel, geom: str) -> bool:
+    return mujoco.mj_name2id(compiled, mujoco.mjtObj.mjOBJ_GEOM, geom) >= 0
+
+
+def _put(field_values: np.ndarray, ids: Any, values: Array) -> Array:
+    return jnp.asarray(field_values, jnp.float32).at[ids].set(values)
+
+
+def _rotation(quat: Float[Array, "4"]) -> Float[Array, "3 3"]:
+    w, x, y, z = quat
+    return jnp.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+class TabletopKind:
+    """See `mtbench.arena.ArenaKind`."""
+
+    name = "tabletop"
+
+    def __call__(self, tasks: Task, *, show_goal: bool = True) -> Tabletop:
+        """Compiles the slots that stacked tasks use."""
+        return Tabletop(rows.slots_used(tasks.scene), show_goal)
+
+    def expert(self, scripts: Sequence[Sequence[Waypoint]]) -> Expert:
+        """The scripted experts of several families as one policy."""
+        return Expert.of(scripts)
+
+
+KIND = TabletopKind()

@@ -1,0 +1,93 @@
+"""Scripted experts as tables of waypoints, so that a batch of mixed families runs one program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from mtbench.env import TimeStep
+from mtbench.stages import Conditions
+
+from .rows import HAND, ORIGIN, Stage, conditions, vector
+
+MAX_WAYPOINTS = 6
+
+
+@dataclass(frozen=True)
+class Waypoint:
+    """Go to `target + offset` until `arrived` holds; the last waypoint never ends."""
+
+    target: int
+    offset: Sequence[Any]
+    arrived: Stage | None = None
+    effort: float = -1.0
+    """The gripper's action on the way: positive closes."""
+    gain: float = 10.0
+    """Action per metre of distance to the waypoint."""
+    blend: Sequence[float] = field(default=(1.0, 1.0, 1.0))
+    """Axes along which the hand moves; the others keep still."""
+
+
+@struct.dataclass
+class Waypoints:
+    """A table of waypoints [w]."""
+
+    arrived: Conditions
+    target: Int[Array, " w"]
+    offset: Float[Array, "w 3"]
+    effort: Float[Array, " w"]
+    gain: Float[Array, " w"]
+    blend: Float[Array, "w 3"]
+
+
+def table(rows: Sequence[Waypoint]) -> Waypoints:
+    """Rows as a table, padded by repeating the last.
+
+    Raises:
+      ValueError: too many rows, or one but the last without an arrival condition.
+    """
+    if len(rows) > MAX_WAYPOINTS or any(r.arrived is None for r in rows[:-1]):
+        raise ValueError(f"an expert has at most {MAX_WAYPOINTS} waypoints, all but the last with `arrived`")
+    never = Stage(HAND, ORIGIN, -1.0)
+    padded = [*rows, *[rows[-1]] * (MAX_WAYPOINTS - len(rows))]
+    return Waypoints(
+        arrived=conditions([r.arrived or never for r in padded]),
+        target=jnp.array([r.target for r in padded], jnp.int32),
+        offset=jnp.stack([vector(r.offset) for r in padded]),
+        effort=jnp.array([r.effort for r in padded], jnp.float32),
+        gain=jnp.array([r.gain for r in padded], jnp.float32),
+        blend=jnp.stack([vector(r.blend) for r in padded]),
+    )
+
+
+@struct.dataclass
+class Expert:
+    """A memoryless policy that reads the arena's quantities. See `mtbench.policy.Policy`."""
+
+    tables: Waypoints
+    """[family, w]"""
+
+    @staticmethod
+    def of(scripts: Sequence[Sequence[Waypoint]]) -> Expert:
+        """Stacks one script per family, in the suite's order."""
+        return Expert(jax.tree.map(lambda *leaves: jnp.stack(leaves), *(table(script) for script in scripts)))
+
+    def init_carry(self, key: jax.Array) -> tuple[()]:
+        """Nothing is remembered."""
+        return ()
+
+    def act(self, key: jax.Array, carry: tuple[()], timestep: TimeStep) -> tuple[tuple[()], Float[Array, "4"]]:
+        """Heads for the first waypoint that is not reached."""
+        script = jax.tree.map(lambda leaf: leaf[timestep.family], self.tables)
+        quantities = timestep.quantities
+        reached = script.arrived.errors(quantities) <= script.arrived.tolerance
+        now = jnp.minimum(jnp.cumprod(reached).sum(), MAX_WAYPOINTS - 1)
+        target = quantities[script.target[now]] + script.offset[now]
+        move = script.gain[now] * script.blend[now] * (target - quantities[HAND])
+        return carry, jnp.clip(jnp.append(move, script.effort[now]), -1.0, 1.0)

@@ -1,0 +1,345 @@
+"""The tabletop's row: what a task may say, and the short words in which families say it.
+
+Slots have a fixed number of geoms per type, so that every task of the arena has the same structure. A family fills
+some of them; the rest is parked. Lengths are half sizes in metres, as in MuJoCo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Float, Int
+
+from mtbench.stages import MAX_STAGES, NEAR, Conditions, Stages
+
+BOX, CAPSULE, SPHERE = "box", "capsule", "sphere"
+TYPES = (BOX, CAPSULE, SPHERE)
+CAPACITY = {
+    "free": {BOX: 3, CAPSULE: 6, SPHERE: 2},
+    "mechanism": {BOX: 4, CAPSULE: 3, SPHERE: 1},
+    "fixtures": {BOX: 10, CAPSULE: 8, SPHERE: 0},
+}
+"""Geoms of each slot by type: what the fifty families need (docs/families.md)."""
+
+PALETTE = {
+    "steel": (0.62, 0.65, 0.70, 1.0),
+    "ink": (0.16, 0.19, 0.25, 1.0),
+    "coral": (0.91, 0.36, 0.29, 1.0),
+    "amber": (0.95, 0.69, 0.25, 1.0),
+    "teal": (0.16, 0.62, 0.61, 1.0),
+    "sky": (0.31, 0.56, 0.86, 1.0),
+    "cream": (0.93, 0.90, 0.83, 1.0),
+    "walnut": (0.45, 0.31, 0.22, 1.0),
+}
+"""Colours by name; a row stores the index."""
+_COLOURS = tuple(PALETTE)
+
+QUANTITIES = (
+    "hand",
+    "tcp",
+    "object",
+    "object_tip",
+    "mechanism",
+    "mechanism_tip",
+    "joints",
+    "gripper",
+    "goal",
+    "origin",
+)
+"""The vocabulary of stages and experts; docs/families.md says what each means."""
+HAND, TCP, OBJECT, OBJECT_TIP, MECHANISM, MECHANISM_TIP, JOINTS, GRIPPER, GOAL, ORIGIN = range(len(QUANTITIES))
+
+PARKED = 1e-3
+"""Size of a geom that is not used: it hides inside its body."""
+# Far behind the table and above its plane, which has no end.
+PARKED_FREE = (0.0, 4.0, 1.0)
+PARKED_MECHANISM = (0.5, 4.0, 1.0)
+
+
+@struct.dataclass
+class Geoms:
+    """The geoms of one slot [n], in the order boxes, capsules, spheres."""
+
+    size: Float[Array, "n 3"]
+    pos: Float[Array, "n 3"]
+    quat: Float[Array, "n 4"]
+    colour: Int[Array, " n"]
+    used: Float[Array, " n"]
+    """1 where the task uses the geom."""
+
+
+@struct.dataclass
+class Scene:
+    """Causes of the model."""
+
+    free: Geoms
+    mechanism: Geoms
+    fixtures: Geoms
+    free_mass: Float[Array, ""]
+    free_friction: Float[Array, ""]
+    """Sliding friction of the free object."""
+    free_drag: Float[Array, ""]
+    """Damping of the free joint: 0, or so large that an unused object stays where it is parked."""
+    mechanism_mass: Float[Array, ""]
+    mechanism_pos: Float[Array, "3"]
+    mechanism_quat: Float[Array, "4"]
+    axis: Float[Array, "3 3"]
+    """Axes of the joints slide, slide, hinge."""
+    range: Float[Array, "3 2"]
+    damping: Float[Array, "3"]
+    armature: Float[Array, "3"]
+    stiffness: Float[Array, "3"]
+    spring: Float[Array, "3"]
+    """Joint positions at which the springs rest."""
+
+
+@struct.dataclass
+class Initial:
+    """Distribution of the initial state: uniform boxes around a pose."""
+
+    hand: Float[Array, "3"]
+    hand_spread: Float[Array, "3"]
+    object: Float[Array, "3"]
+    object_spread: Float[Array, "3"]
+    object_quat: Float[Array, "4"]
+    joints: Float[Array, "3"]
+
+
+@struct.dataclass
+class Goal:
+    """What is to be reached, and which points are seen and judged."""
+
+    point: Float[Array, "3"]
+    stages: Stages
+    hand_low: Float[Array, "3"]
+    hand_high: Float[Array, "3"]
+    object_point: Float[Array, "3"]
+    """Offset of the observed point in the free object's frame; the others likewise."""
+    object_tip: Float[Array, "3"]
+    mechanism_point: Float[Array, "3"]
+    mechanism_tip: Float[Array, "3"]
+    observed: Int[Array, "2"]
+    """Quantities in the observation's two object places; `ORIGIN` for none."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One geom as a family writes it: values may be numbers or traced arrays."""
+
+    kind: str
+    size: Sequence[Any]
+    pos: Sequence[Any]
+    quat: Sequence[Any] = (1.0, 0.0, 0.0, 0.0)
+    colour: str = "steel"
+
+
+ALONG_X = (0.70710678, 0.0, 0.70710678, 0.0)
+ALONG_Y = (0.70710678, -0.70710678, 0.0, 0.0)
+ALONG_Z = (1.0, 0.0, 0.0, 0.0)
+
+
+def box(size: Sequence[Any], pos: Sequence[Any] = (0.0, 0.0, 0.0), colour: str = "steel") -> Shape:
+    """A box with half sizes (x, y, z)."""
+    return Shape(BOX, size, pos, colour=colour)
+
+
+def capsule(
+    radius: Any, half: Any, pos: Sequence[Any], along: Sequence[float] = ALONG_Z, colour: str = "steel"
+) -> Shape:
+    """A capsule whose straight part has half length `half`."""
+    return Shape(CAPSULE, (radius, half, 0.0), pos, along, colour)
+
+
+def sphere(radius: Any, pos: Sequence[Any] = (0.0, 0.0, 0.0), colour: str = "steel") -> Shape:
+    """A sphere."""
+    return Shape(SPHERE, (radius, 0.0, 0.0), pos, colour=colour)
+
+
+def vector(values: Sequence[Any]) -> Float[Array, " n"]:
+    """Numbers and traced scalars as one float32 vector."""
+    return jnp.stack([jnp.asarray(value, jnp.float32) for value in values])
+
+
+def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
+    """Fills a slot; geoms that are left over are parked.
+
+    Raises:
+      ValueError: the slot has too few geoms of a type.
+    """
+    size, pos, quat, colour, used = [], [], [], [], []
+    for kind, capacity in CAPACITY[name].items():
+        chosen = [shape for shape in shapes if shape.kind == kind]
+        if len(chosen) > capacity:
+            raise ValueError(f"slot '{name}' has {capacity} of type {kind}, {len(chosen)} are asked for")
+        for shape in chosen:
+            size.append(vector(shape.size))
+            pos.append(vector(shape.pos))
+            quat.append(vector(shape.quat))
+            colour.append(_COLOURS.index(shape.colour))
+            used.append(1.0)
+        for _ in range(capacity - len(chosen)):
+            size.append(vector((PARKED, PARKED, PARKED)))
+            pos.append(vector((1.0, 4.0, 1.0) if name == "fixtures" else (0.0, 0.0, 0.0)))
+            quat.append(vector((1.0, 0.0, 0.0, 0.0)))
+            colour.append(0)
+            used.append(0.0)
+    return Geoms(
+        jnp.stack(size), jnp.stack(pos), jnp.stack(quat), jnp.array(colour, jnp.int32), jnp.array(used, jnp.float32)
+    )
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One joint of the mechanism that moves; those not named are locked."""
+
+    axis: Sequence[Any]
+    range: Sequence[Any]
+    damping: Any = 2.0
+    armature: Any = 0.3
+    stiffness: Any = 0.0
+    spring: Any = 0.0
+
+
+# An unused joint must yield to nothing, yet keep the mass matrix well conditioned in float32.
+_LOCKED = {
+    "slide": Joint((1.0, 0.0, 0.0), (-1.0, 1.0), damping=1e5, armature=1e3),
+    "hinge": Joint((0.0, 0.0, 1.0), (-1.0, 1.0), damping=1e4, armature=1e2),
+}
+
+
+def scene(
+    *,
+    free: Sequence[Shape] = (),
+    free_mass: Any = 0.2,
+    free_friction: Any = 1.0,
+    mechanism: Sequence[Shape] = (),
+    mechanism_mass: Any = 0.5,
+    mechanism_pos: Sequence[Any] = PARKED_MECHANISM,
+    mechanism_quat: Sequence[Any] = (1.0, 0.0, 0.0, 0.0),
+    slide: Joint | None = None,
+    slide2: Joint | None = None,
+    hinge: Joint | None = None,
+    fixtures: Sequence[Shape] = (),
+) -> Scene:
+    """Writes a scene; what is not named is parked or locked."""
+    joints = (slide or _LOCKED["slide"], slide2 or _LOCKED["slide"], hinge or _LOCKED["hinge"])
+    return Scene(
+        free=slot("free", free),
+        mechanism=slot("mechanism", mechanism),
+        fixtures=slot("fixtures", fixtures),
+        free_mass=jnp.asarray(free_mass, jnp.float32),
+        free_friction=jnp.asarray(free_friction, jnp.float32),
+        free_drag=jnp.float32(0.0 if free else 1e4),
+        mechanism_mass=jnp.asarray(mechanism_mass, jnp.float32),
+        mechanism_pos=vector(mechanism_pos),
+        mechanism_quat=vector(mechanism_quat),
+        axis=jnp.stack([vector(j.axis) for j in joints]),
+        range=jnp.stack([vector(j.range) for j in joints]),
+        damping=vector([j.damping for j in joints]),
+        armature=vector([j.armature for j in joints]),
+        stiffness=vector([j.stiffness for j in joints]),
+        spring=vector([j.spring for j in joints]),
+    )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of a stage table, or one arrival condition of a waypoint."""
+
+    subject: int
+    anchor: int
+    tolerance: Any
+    offset: Sequence[Any] = (0.0, 0.0, 0.0)
+    weights: Sequence[float] = (1.0, 1.0, 1.0)
+    relation: int = NEAR
+    scale: float = 0.15
+    required: bool = False
+
+
+def conditions(rows: Sequence[Stage]) -> Conditions:
+    """Rows as a table."""
+    return Conditions(
+        subject=jnp.array([r.subject for r in rows], jnp.int32),
+        anchor=jnp.array([r.anchor for r in rows], jnp.int32),
+        offset=jnp.stack([vector(r.offset) for r in rows]),
+        weights=jnp.stack([vector(r.weights) for r in rows]),
+        relation=jnp.array([r.relation for r in rows], jnp.int32),
+        tolerance=vector([r.tolerance for r in rows]),
+    )
+
+
+def stages(*rows: Stage) -> Stages:
+    """A stage table, padded to `MAX_STAGES` rows. Success needs at least one required row."""
+    if not any(r.required for r in rows) or len(rows) > MAX_STAGES:
+        raise ValueError(f"a task has 1 to {MAX_STAGES} stages, one of them required")
+    padding = [Stage(ORIGIN, ORIGIN, 1.0)] * (MAX_STAGES - len(rows))
+    padded = [*rows, *padding]
+    return Stages(
+        conditions=conditions(padded),
+        scale=jnp.array([r.scale for r in padded], jnp.float32),
+        required=jnp.array([r.required for r in padded]),
+        active=jnp.array([True] * len(rows) + [False] * len(padding)),
+    )
+
+
+HAND_START = (0.0, 0.6, 0.2)
+HAND_START_NEAR = (0.0, 0.4, 0.2)
+
+
+def initial(
+    *,
+    hand: Sequence[Any] = HAND_START,
+    object: Sequence[Any] = PARKED_FREE,
+    object_spread: Sequence[float] = (0.0, 0.0, 0.0),
+    object_quat: Sequence[Any] = (1.0, 0.0, 0.0, 0.0),
+    joints: Sequence[Any] = (0.0, 0.0, 0.0),
+    hand_spread: Sequence[float] = (0.02, 0.02, 0.02),
+) -> Initial:
+    """Writes the distribution of the initial state."""
+    return Initial(
+        vector(hand), vector(hand_spread), vector(object), vector(object_spread), vector(object_quat), vector(joints)
+    )
+
+
+def goal(
+    *,
+    point: Sequence[Any],
+    stages: Stages,
+    hand_low: Sequence[float] = (-0.5, 0.4, 0.05),
+    hand_high: Sequence[float] = (0.5, 1.0, 0.5),
+    object_point: Sequence[Any] = (0.0, 0.0, 0.0),
+    object_tip: Sequence[Any] = (0.0, 0.0, 0.0),
+    mechanism_point: Sequence[Any] = (0.0, 0.0, 0.0),
+    mechanism_tip: Sequence[Any] = (0.0, 0.0, 0.0),
+    observed: Sequence[int] = (OBJECT, ORIGIN),
+) -> Goal:
+    """Writes what is to be reached."""
+    return Goal(
+        vector(point),
+        stages,
+        vector(hand_low),
+        vector(hand_high),
+        vector(object_point),
+        vector(object_tip),
+        vector(mechanism_point),
+        vector(mechanism_tip),
+        jnp.array(observed, jnp.int32),
+    )
+
+
+def slots_used(scenes: Scene) -> dict[str, dict[str, int]]:
+    """The union of geoms that stacked scenes [task, …] use, by slot and type."""
+    union: dict[str, dict[str, int]] = {}
+    for name, capacity in CAPACITY.items():
+        used = np.asarray(getattr(scenes, name).used).reshape(-1, sum(capacity.values()))
+        ends = np.cumsum([0, *capacity.values()])
+        union[name] = {
+            kind: int(used[:, start:stop].sum(axis=1).max(initial=0))
+            for kind, start, stop in zip(capacity, ends[:-1], ends[1:], strict=True)
+        }
+    return union
