@@ -3,11 +3,11 @@
 Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347) with generalised advantage estimation
 (Schulman et al. 2015, arXiv:1506.02438). Three things make it multi-task: the context is an input of both
 networks, rewards are divided by a running scale of their family's return, and advantages are standardised
-within each family, so that no family drowns another (PopArt, arXiv:1809.04474, has the same aim).
+within each family, so that no family drowns another (the aim of PopArt, arXiv:1809.04474).
 
-The environment keeps its one flat axis of lanes, `num_seeds * lanes` long, seed after seed; everything that
-learns is written for one seed and mapped over seeds, so several trainings are one program. No seed's numbers
-depend on how many others run beside it.
+The environment keeps its one flat axis of lanes, `num_seeds * lanes` long, seed after seed. Everything that
+learns is written for one seed and mapped over seeds: several trainings are one program, and none of them
+depends on how many others run beside it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
@@ -27,10 +25,10 @@ from jaxtyping import Array, Bool, Float, Int
 from mtbench.errors import UsageError
 
 from .parts.gae import gae
-from .parts.networks import ACTIVATIONS, MLP
+from .parts.networks import ACTIVATIONS, MLP, Activation, Gaussian, GaussianActor
 from .parts.normalization import Moments, ReturnScale, discounted_return, family_sum, standardize_by_family
 
-# ---------------------------------------------------------------------------------------------- configuration
+# ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,9 @@ class MTPPOConfig:
     """Hyper-parameters of multi-task PPO. The defaults suit two CPU cores."""
 
     total_steps: int = 10_000_000
-    """Environment steps of each seed; rounded up to whole updates."""
+    """Environment steps of each seed, rounded up to whole updates."""
     num_seeds: int = 1
     """Trainings that run side by side in one program."""
-    first_seed: int = 0
-    """Index of the first of them: seeds 0 to 3 here and 4 to 7 elsewhere are the seeds 0 to 7."""
     lanes: int = 512
     """Environments that each seed steps at once."""
     rollout_length: int = 32
@@ -56,19 +52,19 @@ class MTPPOConfig:
     anneal: bool = True
     """Let the learning rate fall linearly to 0 over total_steps."""
     discount: float = 0.99
-    """γ: what a reward is worth one step later."""
+    """What a reward is worth one step later (γ)."""
     gae_lambda: float = 0.95
-    """λ of generalised advantage estimation: 0 trusts the critic, 1 the rewards as played."""
+    """Advantages from the critic alone (0) to rewards as played (1)."""
     clip: float = 0.2
-    """How far the probability of an action may move in one update, as a ratio."""
+    """How far an update may move the probability of an action, as a ratio."""
     entropy_cost: float = 1e-3
     """Weight of the bonus for random actions."""
     value_cost: float = 0.5
     """Weight of the critic's squared error."""
     max_grad_norm: float = 1.0
     """Longer gradients are shortened to this length."""
-    target_kl: float = 0.0
-    """Skip the rest of an update once the policy has moved this far (nats per action); 0 never does."""
+    target_kl: float | None = None
+    """Skip the rest of an update once the policy has moved this far, in nats; by default never."""
     scale_rewards: bool = True
     """Divide rewards by the running root mean square of their family's discounted return."""
     advantages_by_family: bool = True
@@ -77,10 +73,10 @@ class MTPPOConfig:
     """Widths of the policy's hidden layers."""
     critic_hidden: tuple[int, ...] = (128, 128)
     """Widths of the critic's hidden layers."""
-    activation: str = "tanh"
-    """Non-linearity of both networks: tanh, relu, elu or swish."""
+    activation: Activation = "tanh"
+    """Non-linearity of both networks."""
     initial_std: float = 0.5
-    """Standard deviation of the first actions, before squashing."""
+    """Standard deviation of the first actions."""
 
     @property
     def num_updates(self) -> int:
@@ -93,10 +89,8 @@ class MTPPOConfig:
         Raises:
           UsageError: a value out of range; names the field, the value and what is allowed.
         """
-        batch = self.lanes * self.rollout_length
-        at_least_1 = ("total_steps", "num_seeds", "lanes", "rollout_length", "epochs", "minibatches")
-        rules = {field: (getattr(self, field) >= 1, "at least 1") for field in at_least_1} | {
-            "first_seed": (self.first_seed >= 0, "at least 0"),
+        counts = ("total_steps", "num_seeds", "lanes", "rollout_length", "epochs", "minibatches")
+        rules = {field: (getattr(self, field) >= 1, "at least 1") for field in counts} | {
             "learning_rate": (self.learning_rate > 0, "greater than 0"),
             "discount": (0 <= self.discount < 1, "at least 0 and less than 1"),
             "gae_lambda": (0 <= self.gae_lambda <= 1, "from 0 to 1"),
@@ -104,7 +98,7 @@ class MTPPOConfig:
             "entropy_cost": (self.entropy_cost >= 0, "at least 0"),
             "value_cost": (self.value_cost >= 0, "at least 0"),
             "max_grad_norm": (self.max_grad_norm > 0, "greater than 0"),
-            "target_kl": (self.target_kl >= 0, "at least 0 (0 switches it off)"),
+            "target_kl": (self.target_kl is None or self.target_kl > 0, "greater than 0, or None for no limit"),
             "policy_hidden": (all(width >= 1 for width in self.policy_hidden), "widths of at least 1"),
             "critic_hidden": (all(width >= 1 for width in self.critic_hidden), "widths of at least 1"),
             "activation": (self.activation in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
@@ -113,265 +107,353 @@ class MTPPOConfig:
         for field, (holds, allowed) in rules.items():
             if not holds:
                 raise UsageError(f"{field} = {getattr(self, field)!r}: must be {allowed}")
+        batch = self.lanes * self.rollout_length
         if batch % self.minibatches:
-            raise UsageError(
-                f"minibatches = {self.minibatches}: must divide lanes * rollout_length = {batch}"
-            )
+            raise UsageError(f"minibatches = {self.minibatches}: must divide lanes * rollout_length = {batch}")
 
 
-# --------------------------------------------------------------------------------------------------- networks
-import os
-STD = os.environ.get("STD", "context")
-SQUASH = os.environ.get("SQUASH", "tanh")
-
-
-class Actor(nn.Module):
-    """A normal distribution over pre-squash actions."""
-
-    hidden: tuple[int, ...]
-    action_size: int
-    activation: str
-    initial_std: float
-
-    @nn.compact
-    def __call__(self, observation: Array, context: Array) -> tuple[Array, Array]:
-        """Mean and log standard deviation."""
-        x = jnp.concatenate([observation, context], -1)
-        bias = nn.initializers.constant(np.log(self.initial_std))
-        if STD == "state":
-            out = MLP(self.hidden, 2 * self.action_size, 0.01, self.activation)(x)
-            mean, log_std = jnp.split(out, 2, -1)
-            log_std = log_std + np.log(self.initial_std)
-        else:
-            mean = MLP(self.hidden, self.action_size, 0.01, self.activation)(x)
-            if STD == "context":
-                log_std = nn.Dense(self.action_size, kernel_init=nn.initializers.zeros, bias_init=bias)(context)
-            else:
-                log_std = jnp.broadcast_to(self.param("log_std", bias, (self.action_size,)), mean.shape)
-        if SQUASH == "meantanh":
-            mean = jnp.tanh(mean)
-        return mean, jnp.clip(log_std, -5.0, 1.0)
-
-
-def log_prob(mean: Array, log_std: Array, pre_action: Array) -> Array:
-    """Log-density of pre-squash actions, up to the squashing's own density, which no ratio depends on."""
-    z = (pre_action - mean) * jnp.exp(-log_std)
-    return -(0.5 * z**2 + log_std + 0.5 * np.log(2 * np.pi)).sum(-1)
-
-
-def entropy(mean, log_std, noise):
-    h = (log_std + 0.5 * np.log(2 * np.pi * np.e)).sum(-1)
-    if SQUASH == "tanh":
-        u = mean + jnp.exp(log_std) * noise
-        h = h + (2.0 * (np.log(2.0) - u - jax.nn.softplus(-2.0 * u))).sum(-1)
-    return h
-
-
-def squash(u):
-    return jnp.tanh(u) if SQUASH == "tanh" else u
+# ── State: what a training carries from one update to the next ──────────────────────────────────────────────
 
 
 @struct.dataclass
 class Learner:
-    """What one seed has learnt; in `State` every leaf has a leading axis of seeds."""
+    """What one seed has learnt. In `State` every leaf has a leading axis of seeds."""
 
     key: jax.Array
+    """Root of the seed's randomness; each update folds its number into it."""
     params: dict[str, Any]
+    """`actor` and `critic`."""
     optimizer: optax.OptState
     observations: Moments
     returns: ReturnScale
     running_return: Float[Array, " lane"]
+    """Discounted return of each lane's episode so far."""
 
 
 @struct.dataclass
 class State:
-    """Everything that goes on with a training bit for bit."""
+    """All that the next update depends on: a training goes on from it bit for bit."""
 
     learner: Learner
+    """Leaves [seed, …]."""
     env: Any
+    """Leaves [seed * lane, …], where the environment has lanes."""
     timestep: Any
+    """What the environment showed last, [seed * lane, …]."""
     updates: Int[Array, ""]
+    """Updates done. They are counted in place of environment steps, which would overflow 32 bits."""
+
+
+@struct.dataclass
+class Policy:
+    """What a seed has learnt, for one lane; a pytree. Map over lanes with `jax.vmap`."""
+
+    params: Any
+    observations: Moments
+    actor: GaussianActor = struct.field(pytree_node=False)
+    deterministic: bool = struct.field(pytree_node=False, default=True)
+    """Take the distribution's mode, not a sample."""
+
+    def init_carry(self, key: jax.Array) -> tuple[()]:
+        """Nothing is remembered."""
+        return ()
+
+    def act(self, key: jax.Array, carry: tuple[()], timestep: Any) -> tuple[tuple[()], Float[Array, " action"]]:
+        """The action in [-1, 1] for the observation and context of one lane."""
+        inputs = _inputs(self.observations, timestep.observation, timestep.context)
+        distribution = self.actor.apply(self.params, inputs)
+        noise = 0.0 if self.deterministic else jax.random.normal(key, distribution.mean.shape)
+        return carry, jnp.clip(distribution.sample(noise), -1.0, 1.0)
+
+
+def _inputs(moments: Moments, observation: Array, context: Array) -> Float[Array, "*batch inputs"]:
+    """What both networks read: the normalised observation and, as it is, the context."""
+    return jnp.concatenate([moments.normalize(observation), context], axis=-1)
+
+
+# ── The algorithm ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 @struct.dataclass
 class Rollout:
-    """Steps of all lanes, [time, lane, …]."""
+    """What happened in a rollout, [time, lane, …]."""
 
     observation: Array
+    """What the policy acted on."""
     context: Array
-    pre_action: Array
+    """What it was told of the task. It is the same throughout an episode, so it goes with `final_observation` too."""
+    action: Array
+    """As drawn, before the environment clips it."""
     log_prob: Array
     family: Array
     reward: Array
     terminated: Array
     truncated: Array
     final_observation: Array
+    """What the step really led to: never the first observation of the next episode."""
     success_any: Array
     episode_return: Array
+
+    @property
+    def done(self) -> Bool[Array, "time lane"]:
+        """Whether the step was its episode's last."""
+        return self.terminated | self.truncated
 
 
 @struct.dataclass
 class Batch:
-    """[sample, …]"""
+    """What the loss reads, [sample, …]."""
 
-    observation: Array
-    context: Array
-    pre_action: Array
+    inputs: Array
+    action: Array
     log_prob: Array
+    """Under the policy that acted."""
     advantage: Array
     target: Array
-
-
-@struct.dataclass
-class Policy:
-    params: Any
-    observations: Moments
-    actor: Actor = struct.field(pytree_node=False)
-    deterministic: bool = struct.field(pytree_node=False, default=True)
-
-    def init_carry(self, key):
-        return ()
-
-    def act(self, key, carry, timestep):
-        o = self.observations.normalize(timestep.observation)
-        mean, log_std = self.actor.apply(self.params, o, timestep.context)
-        if not self.deterministic:
-            mean = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-        return carry, squash(mean)
+    """λ-returns for the critic."""
 
 
 @dataclass(frozen=True)
 class MTPPO:
-    """Multi-task PPO."""
+    """Multi-task PPO. Its methods are pure functions of `State`; `train_step` is made to be jitted."""
 
     config: MTPPOConfig = MTPPOConfig()
     name: ClassVar[str] = "mt-ppo"
-    Config: ClassVar[type] = MTPPOConfig
+    Config: ClassVar[type[MTPPOConfig]] = MTPPOConfig
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        """Rejects a bad configuration."""
         self.config.validate()
 
-    def actor(self, env):
-        c = self.config
-        return Actor(c.policy_hidden, env.action_size, c.activation, c.initial_std)
+    def init(self, key: jax.Array, env: Any) -> State:
+        """The state before the first update.
 
-    def critic(self):
-        return MLP(self.config.critic_hidden, 1, 1.0, self.config.activation)
+        Args:
+          key: root of all randomness. Seeds fold their index into it, so seed 2 of 4 is seed 2 of 8.
+          env: has `num_seeds * lanes` lanes.
 
-    def optimizer(self):
-        return optax.chain(optax.clip_by_global_norm(self.config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
-
-    def steps_per_update(self, env):
-        return env.num_lanes // self.config.num_seeds * self.config.rollout_length
-
-    def init(self, key, env):
-        c = self.config
-        if env.num_lanes != c.num_seeds * c.lanes:
-            raise UsageError(f"env {env.num_lanes}")
-        env_key, key = jax.random.split(key)
+        Raises:
+          UsageError: the environment has another number of lanes.
+        """
+        config = self.config
+        if env.num_lanes != config.num_seeds * config.lanes:
+            raise UsageError(
+                f"num_seeds = {config.num_seeds}, lanes = {config.lanes}: the environment must have "
+                f"{config.num_seeds * config.lanes} lanes, it has {env.num_lanes}"
+            )
+        env_key, learner_key = jax.random.split(key)
         env_state, timestep = env.reset(env_key)
+        inputs = jnp.zeros(env.observation_size + env.context_size)
 
-        def one(seed):
-            k = jax.random.fold_in(key, seed)
-            ka, kc, k = jax.random.split(k, 3)
-            o, ctx = jnp.zeros(env.observation_size), jnp.zeros(env.context_size)
-            params = {"actor": self.actor(env).init(ka, o, ctx),
-                      "critic": self.critic().init(kc, jnp.concatenate([o, ctx]))}
-            return Learner(k, params, self.optimizer().init(params), Moments.init(o.size),
-                           ReturnScale.init(env.num_families), jnp.zeros(c.lanes))
+        def init_seed(seed: Array) -> Learner:
+            key, actor_key, critic_key = jax.random.split(jax.random.fold_in(learner_key, seed), 3)
+            actor = self._actor(env.action_size).init(actor_key, inputs)
+            params = {"actor": actor, "critic": self._critic.init(critic_key, inputs)}
+            return Learner(
+                key=key,
+                params=params,
+                optimizer=self._optimizer.init(params),
+                observations=Moments.init(env.observation_size),
+                returns=ReturnScale.init(env.num_families),
+                running_return=jnp.zeros(config.lanes),
+            )
 
-        learner = jax.vmap(one)(c.first_seed + jnp.arange(c.num_seeds))
+        learner = jax.vmap(init_seed)(jnp.arange(config.num_seeds))
         return State(learner, env_state, timestep, jnp.zeros((), jnp.int32))
 
-    def rollout(self, env, state):
-        c = self.config
-        actor = self.actor(env)
-        keys = jax.vmap(lambda k: jax.random.fold_in(jax.random.fold_in(k, state.updates), 0))(state.learner.key)
+    def steps_per_update(self, env: Any) -> int:
+        """Environment steps that one update takes in each seed."""
+        return self.config.lanes * self.config.rollout_length
 
-        def act(learner, key, o, ctx):
-            mean, log_std = actor.apply(learner.params["actor"], learner.observations.normalize(o), ctx)
-            u = mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape)
-            return u, log_prob(mean, log_std, u)
+    def policy(self, state: State, seed: int, deterministic: bool = True) -> Policy:
+        """The policy that one of the seeds has learnt."""
+        learner = jax.tree.map(lambda leaf: leaf[seed], state.learner)
+        params = learner.params["actor"]
+        actor = self._actor(params["params"]["log_std"].size)
+        return Policy(params, learner.observations, actor, deterministic)
 
-        def step(carry, t):
-            env_state, ts = carry
-            ks = jax.vmap(partial(jax.random.fold_in, data=t))(keys)
-            rs = lambda x: x.reshape(c.num_seeds, c.lanes, *x.shape[1:])
-            u, lp = jax.vmap(act)(state.learner, ks, rs(ts.observation), rs(ts.context))
-            u, lp = u.reshape(-1, u.shape[-1]), lp.reshape(-1)
-            env_state, n = env.step(env_state, squash(u))
-            r = Rollout(ts.observation, ts.context, u, lp, n.family, n.reward, n.terminated, n.truncated,
-                        n.final_observation, n.success_any, n.episode_return)
-            return (env_state, n), r
+    def value(self, state: State, timestep: Any) -> Float[Array, " lane"]:
+        """The critic's estimate of the discounted return to come, in units of reward, [seed * lane]."""
 
-        (e, ts), r = jax.lax.scan(step, (state.env, state.timestep), jnp.arange(c.rollout_length))
-        return replace(state, env=e, timestep=ts), r
+        def value_seed(learner: Learner, timestep: Any) -> Array:
+            inputs = _inputs(learner.observations, timestep.observation, timestep.context)
+            scale = learner.returns.scale[timestep.family] if self.config.scale_rewards else 1.0
+            return self._value(learner.params, inputs) * scale
 
-    def train_step(self, env, state):
-        c = self.config
-        state, r = self.rollout(env, state)
-        per_seed = jax.tree.map(lambda x: x.reshape(x.shape[0], c.num_seeds, c.lanes, *x.shape[2:]).swapaxes(0, 1), r)
-        frac = jnp.where(c.anneal, jnp.maximum(1 - state.updates / c.num_updates, 0.0), 1.0)
-        learner, metrics = jax.vmap(partial(self.update, env, c.learning_rate * frac, state.updates))(state.learner, per_seed)
+        return jax.vmap(value_seed)(state.learner, jax.tree.map(self._split_seeds, timestep)).reshape(-1)
+
+    # ── Networks and optimiser ──
+
+    def _actor(self, action_size: int) -> GaussianActor:
+        config = self.config
+        return GaussianActor(config.policy_hidden, action_size, config.activation, config.initial_std)
+
+    @property
+    def _critic(self) -> MLP:
+        return MLP(self.config.critic_hidden, 1, activation=self.config.activation)
+
+    @property
+    def _optimizer(self) -> optax.GradientTransformation:
+        # The learning rate is applied in `_optimize`, where it is known how far the training is.
+        return optax.chain(optax.clip_by_global_norm(self.config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
+
+    def _distribution(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Gaussian:
+        action_size = params["actor"]["params"]["log_std"].shape[-1]
+        return self._actor(action_size).apply(params["actor"], inputs)
+
+    def _value(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch"]:
+        return self._critic.apply(params["critic"], inputs)[..., 0]
+
+    # ── One update: rollout, advantages, loss, gradient steps ──
+
+    def train_step(self, env: Any, state: State) -> tuple[State, dict[str, Array]]:
+        """One rollout of every lane, and the updates made from it.
+
+        Returns:
+          The new state, and metrics. Of the episodes that ended in the rollout, [seed, family]: `episodes`,
+          `successes` (at any time of the episode) and `return_sum`. Of the update, [seed]: `policy_loss`,
+          `value_loss`, `entropy`, `approx_kl`, `clip_fraction`, `grad_norm` (means over gradient steps) and
+          `explained_variance` (of the returns, by the critic before the update).
+        """
+        config = self.config
+        state, rollout = self._rollout(env, state)
+        by_seed = jax.tree.map(lambda x: self._split_seeds(x, axis=1).swapaxes(0, 1), rollout)
+        left = jnp.maximum(1.0 - state.updates / config.num_updates, 0.0) if config.anneal else 1.0
+        update = partial(self._update, learning_rate=config.learning_rate * left, number=state.updates)
+        learner, metrics = jax.vmap(update)(state.learner, by_seed)
         return replace(state, learner=learner, updates=state.updates + 1), metrics
 
-    def loss(self, actor, params, b):
-        c = self.config
-        mean, log_std = actor.apply(params["actor"], b.observation, b.context)
-        log_ratio = log_prob(mean, log_std, b.pre_action) - b.log_prob
+    def _rollout(self, env: Any, state: State) -> tuple[State, Rollout]:
+        """Plays `rollout_length` steps; the result is [time, seed * lane, …]."""
+        config = self.config
+        keys = jax.vmap(lambda learner: _fold(learner.key, state.updates, 0))(state.learner)
+
+        def act(learner: Learner, key: jax.Array, observation: Array, context: Array) -> tuple[Array, Array]:
+            distribution = self._distribution(learner.params, _inputs(learner.observations, observation, context))
+            action = distribution.sample(jax.random.normal(key, distribution.mean.shape))
+            return action, distribution.log_prob(action)
+
+        def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], Rollout]:
+            env_state, now = carry
+            seen = self._split_seeds(now.observation), self._split_seeds(now.context)
+            acted = jax.vmap(act)(state.learner, jax.vmap(_fold, (0, None))(keys, time), *seen)
+            action, log_prob = (x.reshape(env.num_lanes, *x.shape[2:]) for x in acted)
+            env_state, then = env.step(env_state, action)
+            return (env_state, then), Rollout(
+                observation=now.observation,
+                context=now.context,
+                action=action,
+                log_prob=log_prob,
+                family=then.family,
+                reward=then.reward,
+                terminated=then.terminated,
+                truncated=then.truncated,
+                final_observation=then.final_observation,
+                success_any=then.success_any,
+                episode_return=then.episode_return,
+            )
+
+        start = (state.env, state.timestep)
+        (env_state, timestep), rollout = jax.lax.scan(step, start, jnp.arange(config.rollout_length))
+        return replace(state, env=env_state, timestep=timestep), rollout
+
+    def _split_seeds(self, x: Array, axis: int = 0) -> Array:
+        """The axis of lanes as two, [seed, lane]."""
+        return x.reshape(*x.shape[:axis], self.config.num_seeds, self.config.lanes, *x.shape[axis + 1 :])
+
+    def _update(
+        self, learner: Learner, rollout: Rollout, *, learning_rate: float | Array, number: Array
+    ) -> tuple[Learner, dict[str, Array]]:
+        """What one seed learns from its rollout [time, lane, …]."""
+        learner, batch, metrics = self._advantages(learner, rollout)
+        learner, losses = self._optimize(learner, batch, learning_rate, _fold(learner.key, number, 1))
+        # Only now: the ratio of probabilities must compare two policies that read the same inputs.
+        observations = learner.observations.update(rollout.observation)
+        return replace(learner, observations=observations), metrics | losses
+
+    def _advantages(self, learner: Learner, rollout: Rollout) -> tuple[Learner, Batch, dict[str, Array]]:
+        """Scales the rewards, and computes advantages and the critic's targets."""
+        config, family = self.config, rollout.family
+        num_families = learner.returns.count.size
+        running, returns = discounted_return(learner.running_return, rollout.reward, rollout.done, config.discount)
+        scale = learner.returns.update(returns, family)
+        reward = rollout.reward / scale.scale[family] if config.scale_rewards else rollout.reward
+
+        inputs = _inputs(learner.observations, rollout.observation, rollout.context)
+        # Evaluated for every step, in one pass: dearer by half a forward pass than sorting out the steps that
+        # end an episode, and nothing beside the gradient steps.
+        final_inputs = _inputs(learner.observations, rollout.final_observation, rollout.context)
+        value, next_value = (self._value(learner.params, x) for x in (inputs, final_inputs))
+        advantage = gae(
+            reward,
+            value,
+            next_value,
+            terminated=rollout.terminated,
+            truncated=rollout.truncated,
+            discount=config.discount,
+            gae_lambda=config.gae_lambda,
+        )
+        target = advantage + value
+        groups = family if config.advantages_by_family else jnp.zeros_like(family)
+        standardized = standardize_by_family(advantage, groups, num_families)
+        batch = Batch(inputs, rollout.action, rollout.log_prob, standardized, target)
+        ended = rollout.done.astype(jnp.float32)
+        counts = {"episodes": ended, "successes": ended * rollout.success_any}
+        counts["return_sum"] = ended * rollout.episode_return
+        metrics = {name: family_sum(x, family, num_families) for name, x in counts.items()}
+        metrics["explained_variance"] = 1.0 - advantage.var() / jnp.maximum(target.var(), 1e-12)
+        return replace(learner, returns=scale, running_return=running), batch, metrics
+
+    def _loss(self, params: dict[str, Any], batch: Batch) -> tuple[Array, dict[str, Array]]:
+        """Clipped surrogate (equation 7 of the paper), the critic's squared error, and the entropy bonus."""
+        config = self.config
+        distribution = self._distribution(params, batch.inputs)
+        log_ratio = distribution.log_prob(batch.action) - batch.log_prob
         ratio = jnp.exp(log_ratio)
-        pl = -jnp.minimum(ratio * b.advantage, jnp.clip(ratio, 1 - c.clip, 1 + c.clip) * b.advantage).mean()
-        v = self.critic().apply(params["critic"], jnp.concatenate([b.observation, b.context], -1))[..., 0]
-        vl = 0.5 * ((v - b.target) ** 2).mean()
-        # the noise that was drawn stands in for fresh noise
-        noise = (b.pre_action - mean) * jnp.exp(-log_std)
-        ent = entropy(mean, log_std, jax.lax.stop_gradient(noise)).mean()
-        m = dict(policy_loss=pl, value_loss=vl, entropy=ent, approx_kl=(ratio - 1 - log_ratio).mean(),
-                 clip_fraction=(jnp.abs(ratio - 1) > c.clip).mean())
-        return pl + c.value_cost * vl - c.entropy_cost * ent, m
+        clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
+        policy_loss = -jnp.minimum(ratio * batch.advantage, clipped * batch.advantage).mean()
+        value_loss = 0.5 * jnp.square(self._value(params, batch.inputs) - batch.target).mean()
+        entropy = distribution.entropy()
+        metrics = {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy": entropy,
+            "approx_kl": (ratio - 1.0 - log_ratio).mean(),
+            "clip_fraction": (jnp.abs(ratio - 1.0) > config.clip).mean(),
+        }
+        return policy_loss + config.value_cost * value_loss - config.entropy_cost * entropy, metrics
 
-    def update(self, env, lr, updates, learner, r):
-        c = self.config
-        actor = self.actor(env)
-        F = env.num_families
-        done = r.terminated | r.truncated
-        running, G = discounted_return(learner.running_return, r.reward, done, c.discount)
-        returns = learner.returns.update(G, r.family)
-        reward = r.reward / returns.scale[r.family] if c.scale_rewards else r.reward
-        o = learner.observations.normalize(r.observation)
-        fo = learner.observations.normalize(r.final_observation)
-        critic = lambda o: self.critic().apply(learner.params["critic"], jnp.concatenate([o, r.context], -1))[..., 0]
-        v, nv = critic(o), critic(fo)
-        adv = gae(reward, v, nv, r.terminated, r.truncated, c.discount, c.gae_lambda)
-        target = adv + v
-        fam = r.family if c.advantages_by_family else jnp.zeros_like(r.family)
-        nadv = standardize_by_family(adv, fam, F)
-        b = Batch(o, r.context, r.pre_action, r.log_prob, nadv, target)
-        b = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), b)
-        n = c.lanes * c.rollout_length
-        key = jax.random.fold_in(jax.random.fold_in(learner.key, updates), 1)
+    def _optimize(
+        self, learner: Learner, batch: Batch, learning_rate: float | Array, key: jax.Array
+    ) -> tuple[Learner, dict[str, Array]]:
+        """`epochs` passes over the batch [time, lane, …] in `minibatches` gradient steps each."""
+        config = self.config
+        size = config.lanes * config.rollout_length
+        samples = jax.tree.map(lambda x: x.reshape(size, *x.shape[2:]), batch)
 
-        def minibatch(carry, idx):
-            params, opt, going = carry
-            mb = jax.tree.map(lambda x: x[idx], b)
-            g, m = jax.grad(lambda p: self.loss(actor, p, mb), has_aux=True)(params)
-            m["grad_norm"] = optax.global_norm(g)
-            u, nopt = self.optimizer().update(g, opt)
-            nparams = jax.tree.map(lambda p, u: p - lr * u, params, u)
-            if c.target_kl:
-                going = going & (m["approx_kl"] < c.target_kl)
-                nparams, nopt = jax.tree.map(lambda a, b: jnp.where(going, a, b), (nparams, nopt), (params, opt))
-            return (nparams, nopt, going), m
+        def gradient_step(carry: tuple[Any, Any, Array], chosen: Array) -> tuple[Any, dict[str, Array]]:
+            params, optimizer, going = carry
+            minibatch = jax.tree.map(lambda x: x[chosen], samples)
+            gradient, metrics = jax.grad(self._loss, has_aux=True)(params, minibatch)
+            change, new_optimizer = self._optimizer.update(gradient, optimizer)
+            new_params = jax.tree.map(lambda p, c: p - learning_rate * c, params, change)
+            if config.target_kl is not None:
+                going &= metrics["approx_kl"] <= config.target_kl
+                keep = partial(jax.tree.map, lambda new, old: jnp.where(going, new, old))
+                new_params, new_optimizer = keep(new_params, params), keep(new_optimizer, optimizer)
+            return (new_params, new_optimizer, going), metrics | {"grad_norm": optax.global_norm(gradient)}
 
-        idx = jax.vmap(lambda e: jax.random.permutation(jax.random.fold_in(key, e), n))(jnp.arange(c.epochs))
-        (params, opt, _), m = jax.lax.scan(minibatch, (learner.params, learner.optimizer, jnp.array(True)), idx.reshape(c.epochs * c.minibatches, -1))
-        m = jax.tree.map(jnp.mean, m)
-        m["explained_variance"] = 1 - (target - v).var() / jnp.maximum(target.var(), 1e-12)
-        m["episodes"] = family_sum(done * 1.0, r.family, F)
-        m["successes"] = family_sum((done & r.success_any) * 1.0, r.family, F)
-        m["return_sum"] = family_sum(done * r.episode_return, r.family, F)
-        return Learner(learner.key, params, opt, learner.observations.update(r.observation), returns, running), m
+        epoch_keys = jax.vmap(_fold, (None, 0))(key, jnp.arange(config.epochs))
+        order = jax.vmap(lambda key: jax.random.permutation(key, size))(epoch_keys)
+        start = (learner.params, learner.optimizer, jnp.array(True))
+        (params, optimizer, _), metrics = jax.lax.scan(
+            gradient_step, start, order.reshape(config.epochs * config.minibatches, -1)
+        )
+        return replace(learner, params=params, optimizer=optimizer), jax.tree.map(jnp.mean, metrics)
 
-    def policy(self, env, state, seed, deterministic=True):
-        l = jax.tree.map(lambda x: x[seed], state.learner)
-        return Policy(l.params["actor"], l.observations, self.actor(env), deterministic)
+
+def _fold(key: jax.Array, *numbers: int | Array) -> jax.Array:
+    """The key of a thing that is named by numbers, independent of how many such things there are."""
+    for number in numbers:
+        key = jax.random.fold_in(key, number)
+    return key

@@ -8,14 +8,15 @@ from jaxtyping import Array, Bool, Float
 
 
 def gae(
-    reward: Float[Array, "time *lane"],
-    value: Float[Array, "time *lane"],
-    next_value: Float[Array, "time *lane"],
-    terminated: Bool[Array, "time *lane"],
-    truncated: Bool[Array, "time *lane"],
+    reward: Float[Array, "time ..."],
+    value: Float[Array, "time ..."],
+    next_value: Float[Array, "time ..."],
+    *,
+    terminated: Bool[Array, "time ..."],
+    truncated: Bool[Array, "time ..."],
     discount: float,
     gae_lambda: float,
-) -> Float[Array, "time *lane"]:
+) -> Float[Array, "time ..."]:
     """Advantage of every step of a rollout; add `value` for the critic's target, the λ-return.
 
     A terminated step has no future. A truncated one has a future that was not played, so it is worth

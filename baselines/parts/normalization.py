@@ -69,11 +69,11 @@ class ReturnScale:
 
 
 def discounted_return(
-    start: Float[Array, "*lane"],
-    reward: Float[Array, "time *lane"],
-    done: Bool[Array, "time *lane"],
+    start: Float[Array, "..."],
+    reward: Float[Array, "time ..."],
+    done: Bool[Array, "time ..."],
     discount: float,
-) -> tuple[Float[Array, "*lane"], Float[Array, "time *lane"]]:
+) -> tuple[Float[Array, "..."], Float[Array, "time ..."]]:
     """Return so far, G_t = γ G_{t-1} + r_t within an episode: the one to go on with, and that of every step.
 
     Args:
@@ -91,9 +91,7 @@ def discounted_return(
     return jax.lax.scan(step, start, (reward, done))
 
 
-def family_sum(
-    x: Float[Array, "*batch"], family: Int[Array, "*batch"], num_families: int
-) -> Float[Array, " family"]:
+def family_sum(x: Float[Array, "*batch"], family: Int[Array, "*batch"], num_families: int) -> Float[Array, " family"]:
     """Sum of `x` over the entries of each family."""
     return jax.ops.segment_sum(x.reshape(-1), family.reshape(-1), num_families)
 

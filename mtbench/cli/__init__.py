@@ -1,0 +1,61 @@
+"""The command line `mtbench`: one file per command; a command's imports wait until it is chosen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "tasks": "list families, their factors, and suites",
+    "train": "train a policy on a suite; resumable",
+    "eval": "score a trained policy on held-out tasks, beside random and expert",
+    "render": "write a video of a policy or an expert on a grid of tasks",
+    "bench": "measure environment steps per second on this machine",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs a command. Exit codes: 0 done, 1 the run failed, 2 bad use."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] not in COMMANDS:
+        _top_level().parse_args(arguments)
+        _top_level().print_help()
+        sys.exit(2)
+    from ..errors import MtbenchError, UsageError
+
+    name, rest = arguments[0], arguments[1:]
+    try:
+        sys.exit(import_module(f".{name}", __package__).run(rest))
+    except UsageError as error:
+        sys.exit(_fail(error, 2))
+    except MtbenchError as error:
+        sys.exit(_fail(error, 1))
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        sys.exit(_fail(f"{error.filename or 'output'}: {error.strerror or error}", 1))
+    except KeyboardInterrupt:
+        sys.exit(_fail("interrupted", 1))
+
+
+def _fail(error: object, code: int) -> int:
+    print(f"mtbench: {error}", file=sys.stderr)
+    return code
+
+
+def _top_level() -> argparse.ArgumentParser:
+    from .. import __version__
+
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:<{width}}  {meaning}" for name, meaning in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="mtbench",
+        usage="mtbench COMMAND …",
+        description="Multi-task and meta reinforcement learning on MuJoCo tasks, from training to held-out scores.",
+        epilog=f"commands:\n{listing}\n\nmtbench COMMAND --help shows a command's options and their defaults.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mtbench {__version__}")
+    parser.add_argument("command", choices=list(COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS)
+    return parser

@@ -33,13 +33,13 @@ class CEngine:
                 raise ValueError(f"the arena's model must set {flag}")
         self.model, self.substeps = model, substeps
         self._template = mjx.put_model(model, impl="jax")
-        self._fields = derive.Fields(model, edits)
+        self.fields = derive.Fields(model, edits)
         self._pools: dict[int, _Pool] = {}
         self._lock = threading.Lock()
 
     def params(self, causes: Causes) -> Float[Array, " p"]:
         """See `Physics.params`."""
-        return self._fields.pack(derive.derive(self.model, self._template, causes))
+        return self.fields.pack(derive.derive(self.model, self._template, causes))
 
     def init(self, params: Float[Array, " p"], qpos: Array, qvel: Array) -> tuple[State, Sensors]:
         """See `Physics.init`."""
@@ -62,8 +62,7 @@ class CEngine:
 
     def _state(self, row: Array) -> State:
         nq, nv, na = self.model.nq, self.model.nv, self.model.na
-        ends = np.cumsum([nq, nv, na, nv])
-        qpos, qvel, act, warmstart, time = jnp.split(row, ends)
+        qpos, qvel, act, warmstart, time = jnp.split(row, np.cumsum([nq, nv, na, nv]))
         return State(qpos, qvel, act, warmstart, time[0])
 
     def _named(self, sensordata: Array) -> Sensors:
@@ -76,7 +75,7 @@ class CEngine:
     def _pool(self, lanes: int) -> _Pool:
         with self._lock:
             if lanes not in self._pools:
-                self._pools[lanes] = _Pool(self.model, self._fields, lanes)
+                self._pools[lanes] = _Pool(self.model, self.fields, lanes)
             return self._pools[lanes]
 
     def _sense(self, params, rows) -> np.ndarray:
@@ -96,7 +95,8 @@ class CEngine:
 
 
 def _row(state: State) -> Array:
-    return jnp.concatenate([state.qpos, state.qvel, state.act, state.warmstart, state.time[None]])
+    parts = [state.qpos, state.qvel, state.act, state.warmstart, state.time[None]]
+    return jnp.concatenate([part for part in parts if part.size])
 
 
 class _Pool:

@@ -21,11 +21,11 @@ class MjxEngine:
         derive.check_template(model, edits)
         self.model, self.substeps = model, substeps
         self._template = mjx.put_model(model, impl="jax")
-        self._fields = derive.Fields(model, edits)
+        self.fields = derive.Fields(model, edits)
 
     def params(self, causes: Causes) -> Float[Array, " p"]:
         """See `Physics.params`."""
-        return self._fields.pack(derive.derive(self.model, self._template, causes))
+        return self.fields.pack(derive.derive(self.model, self._template, causes))
 
     def init(self, params: Float[Array, " p"], qpos: Array, qvel: Array) -> tuple[State, Sensors]:
         """See `Physics.init`."""
@@ -43,7 +43,7 @@ class MjxEngine:
         return state, self._sense(m, data)
 
     def _load(self, params: Array, state: State) -> tuple[mjx.Model, mjx.Data]:
-        values = {k: v for k, v in self._fields.unpack(params).items() if hasattr(self._template, k)}
+        values = {k: v for k, v in self.fields.unpack(params).items() if hasattr(self._template, k)}
         m = self._template.tree_replace(values)
         data = mjx.make_data(m).replace(
             qpos=state.qpos, qvel=state.qvel, act=state.act, qacc_warmstart=state.warmstart, time=state.time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -36,7 +36,7 @@ _METADATA = "mtbench"
 
 
 def validate(frame: pl.DataFrame) -> pl.DataFrame:
-    """The table with its columns in order and of their types, any others behind; narrower numbers are widened.
+    """The table with its columns in order and of their types, others behind; narrower numbers are widened.
 
     Raises:
       UsageError: naming the column, what was expected and what it holds.
@@ -56,16 +56,20 @@ def validate(frame: pl.DataFrame) -> pl.DataFrame:
     for name in ("return", "progress"):
         if not frame[name].is_finite().all():
             raise _bad(name, "holds NaN or infinity, expected finite numbers")
-    for name, low, high in (("progress", 0, 1), ("seed", 0, None), ("episode", 0, None), ("length", 0, None)):
-        least, most = frame.select(pl.col(name).min().alias("min"), pl.col(name).max().alias("max")).row(0)
-        if least < low or (high is not None and most > high):
-            expected = f"expected {low} or more" if high is None else f"expected {low} to {high}"
-            raise _bad(name, f"holds {least if least < low else most:g}, {expected}")
+    for name, most, expected in (
+        ("progress", 1.0, "0 to 1"),
+        ("seed", np.inf, "0 or more"),
+        ("episode", np.inf, "0 or more"),
+        ("length", np.inf, "0 or more"),
+    ):
+        outside = frame[name].filter(~frame[name].is_between(0, most))
+        if len(outside):
+            raise _bad(name, f"holds {outside[0]:g}, expected {expected}")
     if (frame["success_final"] & ~frame["success"]).any():
-        raise _bad("success_final", "is true where 'success' is false, expected success at any time to include it")
-    owners = frame.group_by("task").agg(pl.col("family").n_unique()).filter(pl.col("family") > 1)
-    if len(owners):
-        raise _bad("family", f"has several values for task '{owners['task'].min()}', expected one")
+        raise _bad("success_final", "is true where 'success' is false, which includes the last step")
+    torn = frame.group_by("task").agg(pl.col("family").n_unique()).filter(pl.col("family") > 1)["task"]
+    if len(torn):
+        raise _bad("family", f"has several values for task '{torn.sort()[0]}', expected one")
     if frame.select(KEY).is_duplicated().any():
         raise _bad("episode", "repeats within a policy, seed, split and task, expected each number once")
     return frame.select(*SCHEMA, pl.exclude(*SCHEMA))
@@ -88,10 +92,12 @@ def read_metadata(path: str | Path) -> dict[str, object]:
     return json.loads(pl.read_parquet_metadata(path).get(_METADATA, "{}"))
 
 
-def write_episodes(frame: pl.DataFrame, path: str | Path, metadata: Mapping[str, object] | None = None) -> None:
+def write_episodes(
+    frame: pl.DataFrame, path: str | Path, metadata: Mapping[str, object] | None = None
+) -> None:
     """Writes a validated table, whole or not at all; `metadata` goes into the Parquet key-value metadata."""
-    frame, notes = validate(frame), {_METADATA: json.dumps(dict(metadata or {}))}
-    write_atomic(path, lambda file: frame.write_parquet(file, metadata=notes))
+    frame, pairs = validate(frame), {_METADATA: json.dumps(dict(metadata or {}))}
+    write_atomic(path, lambda file: frame.write_parquet(file, metadata=pairs))
 
 
 def write_atomic(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -120,45 +126,52 @@ class Outcomes:
     """One for each task."""
     episodes: list[int]
 
-    def select(self, tasks: list[str], episodes: list[int] | None = None) -> Outcomes:
-        """The named tasks (and episodes) alone, in the order given."""
+    @property
+    def rates(self) -> Float[np.ndarray, "seed task"]:
+        """Mean over episodes."""
+        return self.values.mean(-1)
+
+    def select(self, tasks: Sequence[str], episodes: Sequence[int] | None = None) -> Outcomes:
+        """The named tasks; with `episodes`, only those of them that are there."""
         chosen = [self.tasks.index(task) for task in tasks]
-        kept = self.episodes if episodes is None else episodes
-        places = [self.episodes.index(episode) for episode in kept]
-        families = [self.families[i] for i in chosen]
-        return Outcomes(self.values[:, chosen][:, :, places], self.seeds, list(tasks), families, list(kept))
+        kept = [i for i, episode in enumerate(self.episodes) if episodes is None or episode in episodes]
+        return Outcomes(
+            self.values[:, chosen][:, :, kept],
+            self.seeds,
+            list(tasks),
+            [self.families[i] for i in chosen],
+            [self.episodes[i] for i in kept],
+        )
 
     def by_family(self) -> dict[str, list[str]]:
-        """The tasks of each family, both in order."""
-        names = sorted(set(self.families))
-        return {name: [t for t, f in zip(self.tasks, self.families, strict=True) if f == name] for name in names}
+        """The tasks of each family."""
+        found: dict[str, list[str]] = {}
+        for task, family in zip(self.tasks, self.families, strict=True):
+            found.setdefault(family, []).append(task)
+        return found
 
     def units(self) -> tuple[Float[np.ndarray, "seed unit"], list[str]]:
         """Scores of the independent units and the stratum of each, as the intervals want them.
 
-        Units are tasks within families. Where no family has two tasks their spread is unknown, so units are the
-        episodes within tasks, and the claim is about these tasks alone.
+        Units are tasks within families. Where no family has two tasks their spread is unknown, so units are
+        the episodes within tasks, and the claim is about these tasks alone.
         """
         if len(set(self.families)) < len(self.tasks):
-            return self.values.mean(-1), self.families
-        return self.values.reshape(len(self.seeds), -1), [t for t in self.tasks for _ in self.episodes]
+            return self.rates, self.families
+        return self.values.reshape(len(self.seeds), -1), [task for task in self.tasks for _ in self.episodes]
 
 
-def outcomes(frame: pl.DataFrame, policy: str, split: str, column: str = "success") -> Outcomes:
-    """A column as an array. Every seed has to have played every task, each for the same episodes."""
-    rows = frame.filter(policy=policy, split=split).sort("seed", "family", "task", "episode")
-    if rows.is_empty():
-        names = ", ".join(sorted(frame["policy"].unique()))
-        raise UsageError(f"episodes table: no rows of policy '{policy}' on split '{split}' (policies: {names})")
+def outcomes(rows: pl.DataFrame, policy: str, column: str = "success") -> Outcomes:
+    """A column of one split as an array. Every seed must have played every task for the same episodes."""
+    rows = rows.filter(policy=policy).sort("seed", "family", "task", "episode")
     plan = rows.unique("task", maintain_order=True)
-    seeds, numbers = rows["seed"].unique().sort().to_list(), rows["episode"].unique().sort().to_list()
+    seeds, numbers = (rows[name].unique().sort().to_list() for name in ("seed", "episode"))
     shape = len(seeds), len(plan), len(numbers)
     if len(rows) != shape[0] * shape[1] * shape[2]:
-        size = rows.group_by("seed", "task").len().sort("len", "seed", "task").row(0, named=True)
-        played = rows.select("seed", "task").n_unique()
-        problem = f"task '{size['task']}' has {size['len']} episodes for seed {size['seed']}, expected {shape[2]}"
-        if played != shape[0] * shape[1]:
-            problem = f"{shape[0] * shape[1] - played} of {shape[0] * shape[1]} pairs of seed and task are missing"
-        raise _bad("episode", f"is incomplete for '{policy}' on '{split}': {problem}")
+        cells = pl.DataFrame({"seed": seeds}).join(plan.select("task"), how="cross")
+        counts = cells.join(rows.group_by("seed", "task").len(), on=["seed", "task"], how="left").fill_null(0)
+        seed, task, count = counts.sort("len", "seed", "task").row(0)
+        found = f"has {count} values for policy '{policy}', task '{task}', seed {seed}"
+        raise _bad("episode", f"{found}, expected {shape[2]} as elsewhere")
     values = rows[column].cast(pl.Float64).to_numpy().reshape(shape)
     return Outcomes(values, seeds, plan["task"].to_list(), plan["family"].to_list(), numbers)

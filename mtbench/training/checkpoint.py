@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import shutil
+import sys
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -45,7 +47,7 @@ def read_run(run_dir: str | Path) -> dict[str, Any]:
         raise UsageError(f"{run_dir} holds no run: cannot read run.json ({why(error)})") from None
     except ValueError as error:
         raise UsageError(f"{path} is damaged: {why(error)}") from None
-    if not isinstance(run, dict) or not {"schema", "algorithm", "config"} <= run.keys():
+    if not isinstance(run, dict) or not {"schema", "algorithm", "config", "reporting"} <= run.keys():
         raise UsageError(f"{path} was not written by a training of mtbench")
     if run["schema"] != SCHEMA:
         raise UsageError(f"{path}: schema is {run['schema']} there and {SCHEMA} in this version of mtbench")
@@ -173,14 +175,19 @@ def _read_seal(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences Orbax, which logs over several lines what our errors say in one."""
-    logger = logging.getLogger("absl")
+    """Silences Orbax, which tells in many lines, some of them from threads, what our errors say in one."""
+    logger, hook = logging.getLogger("absl"), sys.unraisablehook
     level = logger.level
     logger.setLevel(logging.CRITICAL)
+    sys.unraisablehook = lambda *_: None
     try:
         yield
+    except Exception:
+        time.sleep(0.5)  # the threads of a failed save complain after it
+        raise
     finally:
         logger.setLevel(level)
+        sys.unraisablehook = hook
 
 
 class Checkpoints:
@@ -199,7 +206,7 @@ class Checkpoints:
         try:
             if not read_only:
                 self.folder.mkdir(exist_ok=True)
-                for folder in self.folder.iterdir():
+                for folder in self.folder.glob("[0-9]*/"):
                     if not (folder / "seal.json").exists():
                         shutil.rmtree(folder)
             with _quiet():

@@ -173,6 +173,8 @@ class Display:
 
             self._live = Live(get_renderable=self._render)
             self._live.start()
+        else:
+            self.say(self._status)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -201,8 +203,8 @@ class Display:
 
     def summary(self) -> str:
         """Success over all families and seeds in a few words."""
-        each = ", ".join(f"{name} {rate:.2f}" for name, rate in self._rates().items() if not math.isnan(rate))
-        return f"success {mean(self._success):.2f}" + (f" ({each})" if each and len(self.families) <= 8 else "")
+        each = ", ".join(f"{name} {_two_digits(rate)}" for name, rate in self._rates().items())
+        return f"success {_two_digits(mean(self._success))}" + (f" ({each})" if 1 < len(self.families) <= 8 else "")
 
     def restore_cursor(self) -> None:
         """Makes the cursor visible again, for an exit that skips everything else."""
@@ -222,7 +224,11 @@ class Display:
         cells = []
         for name, rate in self._rates().items():
             blocks = "█" * round(10 * np.nan_to_num(rate))
-            cells.append(Text(f"{name[:16]:16} {blocks:░<10} {'  – ' if math.isnan(rate) else f'{rate:.2f}'}  "))
-        head = Text(f"{self._status}, success {mean(self._success):.2f}", no_wrap=True)
+            cells.append(Text(f"{name[:16]:16} {blocks:░<10} {_two_digits(rate):4}  "))
+        head = Text(f"{self._status}, success {_two_digits(mean(self._success))}", no_wrap=True)
         bar = ProgressBar(total=self.total_steps, completed=self._env_steps)
         return Group(head, Padding(bar, 0), Columns(cells))  # a bar alone does not end its line
+
+
+def _two_digits(rate: float) -> str:
+    return "–" if math.isnan(rate) else f"{rate:.2f}"

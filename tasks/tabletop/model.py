@@ -60,7 +60,7 @@ def _material(spec: mujoco.MjSpec, name: str, rgba, shininess: float = 0.35, spe
 def _surroundings(spec: mujoco.MjSpec) -> None:
     """Sky, light, floor, table, camera: what makes a picture; only the plane at z = 0 is felt."""
     spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
-    spec.visual.quality.shadowsize = 4096
+    spec.visual.quality.shadowsize = 2048
     spec.visual.headlight.ambient = [0.42, 0.42, 0.44]
     spec.visual.headlight.diffuse = [0.22, 0.22, 0.22]
     spec.visual.headlight.specular = [0.1, 0.1, 0.1]
@@ -87,7 +87,7 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
         castshadow=True,
     )
     world.add_light(pos=[1.2, 0.2, 1.6], dir=[-0.6, 0.3, -1.0], diffuse=[0.18, 0.19, 0.22], castshadow=False)
-    world.add_camera(name="main", pos=[0.95, -0.35, 0.95], xyaxes=[0.72, 0.69, 0.0, -0.40, 0.42, 0.82], fovy=38)
+    world.add_camera(name="main", pos=[0.66, 0.0, 0.66], xyaxes=[0.717, 0.697, 0.0, -0.340, 0.350, 0.873], fovy=40)
     contype, conaffinity = _PLANE
     world.add_geom(
         name="table",

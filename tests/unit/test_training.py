@@ -282,12 +282,11 @@ def test_folder_that_cannot_be_written(tmp_path):
 
 def test_folder_in_use(tmp_path):
     fcntl = pytest.importorskip("fcntl")
-    with (tmp_path / "run.lock").open("w"):
-        handle = os.open(tmp_path, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        with pytest.raises(UsageError, match="another process trains in"):
-            run(tmp_path)
-        os.close(handle)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(UsageError, match="another process trains in"):
+        run(tmp_path)
+    os.close(handle)
 
 
 # ----------------------------------------------------------------------------------------------------- damage

@@ -47,8 +47,10 @@ def _build(factors: Mapping[str, Array]) -> Task:
             mechanism_point=(0.0, _HANDLE_Y, 0.0),
             observed=(MECHANISM, rows.ORIGIN),
             stages=rows.stages(
+                # Open fingers first: closed ones end up before the bar, from where nothing can be pulled.
+                Stage(rows.GRIPPER, rows.ORIGIN, tolerance=0.02, offset=(0.1, 0.0, 0.0), scale=0.05),
                 Stage(rows.TCP, MECHANISM, tolerance=0.03, offset=(0.0, -0.03, -0.05), scale=0.2),
-                Stage(MECHANISM, rows.GOAL, tolerance=0.03, scale=0.15, required=True),
+                Stage(MECHANISM, rows.GOAL, tolerance=0.03, scale=0.2, required=True),
             ),
         ),
         family=0,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from jaxtyping import Array
 
+from mtbench.stages import BEYOND
 from mtbench.task import Factor, Family, Task
 
 from .. import rows
@@ -28,6 +29,9 @@ def _build(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 rows.Stage(rows.TCP, rows.OBJECT, tolerance=0.025, scale=0.15),
                 puck.GRASPED,
+                rows.Stage(
+                    rows.OBJECT, rows.ORIGIN, 0.0, (0, 0, 0.045), weights=(0, 0, 1), relation=BEYOND, scale=0.05
+                ),
                 rows.Stage(rows.OBJECT, rows.GOAL, tolerance=0.07, scale=0.3, required=True),
             ),
         ),

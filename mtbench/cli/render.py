@@ -1,0 +1,96 @@
+"""`mtbench render`: a video."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from .common import claim, parse, start_jax
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Write a video of a policy or an expert on a grid of tasks, offscreen."""
+
+    source: Annotated[str, tyro.conf.Positional]
+    """Folder of a training run, or the name of a suite or family to show its scripted expert."""
+    out: Path | None = None
+    """File to write, .mp4 or .gif; by default video.mp4 in the run's folder, or NAME.mp4 here."""
+    policy: str = "auto"
+    """auto (the trained policy, or the expert of a suite), expert, or random."""
+    split: str = "iid"
+    """Which tasks."""
+    rows: int = 2
+    """Rows of the grid."""
+    columns: int = 5
+    """Columns of the grid."""
+    seconds: float = 2.5
+    """Length, in simulated seconds."""
+    width: int = 320
+    """Width of one picture, pixels."""
+    height: int = 240
+    """Height of one picture, pixels."""
+    fps: int = 20
+    """Frames per second of the video."""
+    force: bool = False
+    """Overwrite the file."""
+
+
+def run(argv: list[str]) -> int:
+    """Runs the command."""
+    arguments = parse(Arguments, "render", argv)
+    from .. import render
+
+    render.choose_gl()
+    start_jax()
+    from .. import suite as suites
+    from ..errors import UsageError, unknown_name
+    from ..policy import RandomPolicy
+
+    known = suites.catalogue()
+    folder = Path(arguments.source)
+    name = arguments.source if arguments.source in known else f"MT1/{arguments.source}"
+    policy: Any
+    if name in known:
+        suite = suites.load(name)
+        env = suite.env(arguments.split, "mujoco")
+        default, out = "expert", Path(f"{arguments.source.replace('/', '-')}.mp4")
+    elif folder.exists():
+        from .runs import Run
+
+        opened = Run(folder, "mujoco")
+        suite, env = opened.suite, opened.env.env
+        default, out = "trained", folder / "video.mp4"
+    else:
+        raise unknown_name("run folder, suite or family", arguments.source, known)
+    chosen = default if arguments.policy == "auto" else arguments.policy
+    if chosen == "expert":
+        policy = suite.expert()
+    elif chosen == "random":
+        policy = RandomPolicy(env.action_size)
+    elif chosen == "trained":
+        policy = opened.algorithm.policy(opened.state, 0)
+    else:
+        raise unknown_name("policy", chosen, ("auto", "expert", "random"))
+    if min(arguments.rows, arguments.columns, arguments.width, arguments.height, arguments.fps) < 1:
+        raise UsageError("--rows, --columns, --width, --height and --fps must be at least 1")
+    target = claim(arguments.out or out, force=arguments.force)
+    if target.suffix not in (".mp4", ".gif"):
+        raise UsageError(f"{target}: the file's name must end in .mp4 or .gif")
+    render.grid_video(
+        env,
+        suite,
+        policy,
+        target,
+        split=arguments.split,
+        rows=arguments.rows,
+        columns=arguments.columns,
+        seconds=arguments.seconds,
+        size=(arguments.width, arguments.height),
+        fps=arguments.fps,
+    )
+    print(f"video {target}")
+    return 0

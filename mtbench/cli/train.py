@@ -1,0 +1,92 @@
+"""`mtbench train`: a training run in a folder."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from .common import check_backend, parse, start_jax, versions
+
+
+@dataclass(frozen=True)
+class Arguments[C]:
+    """Train a policy on a suite. A killed or interrupted run goes on with --resume."""
+
+    suite: tyro.conf.Positional[str]
+    """Suite to train on, e.g. STARTER or MT1/reach (`mtbench tasks` lists them)."""
+    run_dir: Path
+    """Folder of the run: checkpoints, metrics, what was trained."""
+    config: tyro.conf.OmitArgPrefixes[C]
+    """Hyper-parameters of the algorithm."""
+    algorithm: str = "mt-ppo"
+    """Which algorithm; its hyper-parameters become flags."""
+    split: str = "train"
+    """Tasks to train on."""
+    backend: str | None = None
+    """Physics: mujoco (C engine, all cores) or mjx (JAX); by default mjx where there is an accelerator."""
+    seed: int = 0
+    """Root of all randomness."""
+    resume: bool = False
+    """Go on from the newest checkpoint of run_dir."""
+    force: bool = False
+    """Replace the run in run_dir."""
+    checkpoint_seconds: float = 120.0
+    """Time between checkpoints."""
+
+
+def run(argv: list[str]) -> int:
+    """Runs the command."""
+    start_jax()
+    from .. import registry, suite
+    from ..training import train
+
+    kind = registry.algorithm(_algorithm(argv))
+    arguments = parse(Arguments[kind.Config], "train", argv)
+    check_backend(arguments.backend)
+    chosen = suite.load(arguments.suite)
+    chosen.task_ids(arguments.split)
+    algorithm = kind(arguments.config)
+    config: Any = arguments.config
+    chosen.verify()
+    env = chosen.vector_env(config.lanes * config.num_seeds, arguments.split, arguments.backend)
+    description = {
+        "suite": chosen.name,
+        "suite_version": chosen.version,
+        "digest": chosen.digest,
+        "split": arguments.split,
+        "backend": env.env.physics.backend,
+        "versions": versions(),
+        "command": "mtbench train " + " ".join(argv),
+    }
+    again = " ".join(["mtbench train", *[a for a in argv if a not in ("--force", "--resume")], "--resume"])
+    result = train(
+        algorithm,
+        env,
+        run_dir=arguments.run_dir,
+        total_steps=config.total_steps,
+        description=description,
+        seed=arguments.seed,
+        resume=arguments.resume,
+        force=arguments.force,
+        checkpoint_seconds=arguments.checkpoint_seconds,
+        resume_hint=again,
+        hints=[
+            f"next: mtbench eval {arguments.run_dir}      (score on held-out tasks)",
+            f"      mtbench render {arguments.run_dir}    (a video)",
+        ],
+    )
+    return 1 if result.interrupted else 0
+
+
+def _algorithm(argv: list[str]) -> str:
+    """The algorithm's name must be known before its flags can be."""
+    for position, word in enumerate(argv):
+        if word == "--algorithm" and position + 1 < len(argv):
+            return argv[position + 1]
+        if word.startswith("--algorithm="):
+            return word.split("=", 1)[1]
+    return "mt-ppo"

@@ -1,0 +1,83 @@
+"""How fast an environment steps on this machine."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from .suite import Suite
+
+CHUNK = 50
+"""Steps per timed call."""
+
+
+def measure(suite: Suite, backend: str, lanes: int, seconds: float = 10.0) -> dict[str, Any]:
+    """Whole environment steps per second: physics, sensors, observation, reward, auto-reset with new tasks.
+
+    Args:
+      suite: its families are mixed over the lanes; actions are uniform.
+      backend: physics.
+      lanes: environments stepped at once.
+      seconds: least time to measure, after compilation and one warm-up call.
+
+    Returns:
+      Figures by name; memory is the process's peak, in MB.
+    """
+    env = suite.vector_env(lanes, "train", backend)
+    begin = time.perf_counter()
+    reset = jax.jit(env.reset).lower(jax.random.key(0)).compile()
+    reset_seconds = time.perf_counter() - begin
+    state, _ = reset(jax.random.key(0))
+
+    def chunk(state, key):
+        def step(state, key):
+            action = jax.random.uniform(key, (lanes, env.action_size), minval=-1.0, maxval=1.0)
+            state, timestep = env.step(state, action)
+            return state, (timestep.reward.mean(), timestep.diverged.sum())
+
+        state, (reward, diverged) = jax.lax.scan(step, state, jax.random.split(key, CHUNK))
+        return state, reward.mean(), diverged.sum()
+
+    begin = time.perf_counter()
+    compiled = jax.jit(chunk, donate_argnums=0).lower(state, jax.random.key(0)).compile()
+    compile_seconds = time.perf_counter() - begin
+    state, _, _ = compiled(state, jax.random.key(1))
+    jax.block_until_ready(state)
+    rates, diverged, begin, calls = [], 0, time.perf_counter(), 0
+    while time.perf_counter() - begin < seconds or calls < 3:
+        start = time.perf_counter()
+        state, reward, broken = compiled(state, jax.random.key(2 + calls))
+        jax.block_until_ready(reward)
+        rates.append(lanes * CHUNK / (time.perf_counter() - start))
+        diverged += int(broken)
+        calls += 1
+    # Linux counts in kilobytes, macOS in bytes.
+    unit = 1024.0 if sys.platform.startswith("linux") else 1024.0**2
+    params = state.table.params
+    lane_bytes = sum(x.nbytes for x in jax.tree.leaves(jax.tree.map(_raw, (state.env, state.task_index, state.keys))))
+    return {
+        "suite": suite.name,
+        "backend": backend,
+        "lanes": lanes,
+        "env_steps_per_second": float(jnp.median(jnp.array(rates))),
+        "slowest": min(rates),
+        "fastest": max(rates),
+        "compile_seconds": compile_seconds,
+        "reset_compile_seconds": reset_seconds,
+        "substeps": env.env.arena.substeps,
+        "control_seconds": env.env.arena.timestep,
+        "bytes_per_lane": lane_bytes // lanes,
+        "task_table_bytes": params.nbytes,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
+        "diverged": diverged,
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def _raw(leaf: jax.Array) -> jax.Array:
+    return jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf

@@ -1,0 +1,9 @@
+"""Four virtual devices and kept compilations for all tests."""
+
+from __future__ import annotations
+
+import os
+
+# Before JAX is imported: sharding is tested on virtual devices, everything else uses the first one.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")

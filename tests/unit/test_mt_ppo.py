@@ -1,0 +1,458 @@
+"""Multi-task PPO on small problems whose answers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import struct
+from mtbench.baselines.mt_ppo import MTPPO, MTPPOConfig, State
+from mtbench.baselines.parts.gae import gae
+from mtbench.baselines.parts.normalization import Moments, ReturnScale, discounted_return, standardize_by_family
+
+from mtbench.errors import UsageError
+
+SMALL = MTPPOConfig(
+    lanes=32,
+    rollout_length=8,
+    minibatches=2,
+    total_steps=100_000,
+    learning_rate=3e-3,
+    anneal=False,
+    discount=0.9,
+    policy_hidden=(16,),
+    critic_hidden=(16,),
+)
+
+
+@struct.dataclass
+class ProbeStep:
+    """The fields of a time step that a learner may read."""
+
+    observation: jax.Array
+    context: jax.Array
+    family: jax.Array
+    reward: jax.Array
+    success: jax.Array
+    success_any: jax.Array
+    episode_return: jax.Array
+    terminated: jax.Array
+    truncated: jax.Array
+    final_observation: jax.Array
+
+
+@struct.dataclass
+class ProbeState:
+    """A lane; `observation` is what the reward of the next action depends on."""
+
+    key: jax.Array
+    family: jax.Array
+    observation: jax.Array
+    elapsed: jax.Array
+    episode_return: jax.Array
+    success_any: jax.Array
+
+
+@dataclass(frozen=True)
+class Family:
+    """A problem with a known answer."""
+
+    reward: Callable[[jax.Array, jax.Array], jax.Array] = lambda observation, action: jnp.ones(())
+    """Of (observation, action)."""
+    observe: Callable[[jax.Array, jax.Array], jax.Array] = lambda key, elapsed: jnp.zeros(())
+    """Of (key, steps since the episode began); the one number that the policy sees."""
+    horizon: int = 1
+    truncated: bool = False
+    """Whether episodes are cut off at the horizon; otherwise they are over."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Lanes that play small problems; lane i plays family i mod `num_families` for ever."""
+
+    num_lanes: int
+    families: tuple[Family, ...]
+    action_size: int = 1
+    observation_size: int = 1
+
+    @property
+    def num_families(self) -> int:
+        return len(self.families)
+
+    @property
+    def context_size(self) -> int:
+        return len(self.families)
+
+    def reset(self, key):
+        lane = jnp.arange(self.num_lanes)
+        keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(lane)
+        zero, no = jnp.zeros(self.num_lanes), jnp.zeros(self.num_lanes, bool)
+        family = lane % self.num_families
+        observation = jax.vmap(self._observe)(family, keys, lane * 0)
+        context = jax.nn.one_hot(family, self.num_families)
+        state = ProbeState(keys, family, observation, lane * 0, zero, no)
+        return state, ProbeStep(observation, context, family, zero, no, no, zero, no, no, observation)
+
+    def step(self, state, action):
+        return jax.vmap(self._step)(state, action)
+
+    def _observe(self, family, key, elapsed):
+        return jax.lax.switch(family, [f.observe for f in self.families], key, elapsed)[None]
+
+    def _step(self, state, action):
+        family = state.family
+        rewards = [f.reward for f in self.families]
+        reward = jax.lax.switch(family, rewards, state.observation[0], jnp.clip(action, -1.0, 1.0))
+        success = reward > 0.5
+        elapsed, return_ = state.elapsed + 1, state.episode_return + reward
+        success_any = state.success_any | success
+        over = elapsed >= jnp.array([f.horizon for f in self.families])[family]
+        truncated = over & jnp.array([f.truncated for f in self.families])[family]
+        key, final_key, next_key = jax.random.split(state.key, 3)
+        final = self._observe(family, final_key, elapsed)
+        observation = jnp.where(over, self._observe(family, next_key, elapsed * 0), final)
+        step = ProbeStep(
+            observation=observation,
+            context=jax.nn.one_hot(family, self.num_families),
+            family=family,
+            reward=reward,
+            success=success,
+            success_any=success_any,
+            episode_return=return_,
+            terminated=over & ~truncated,
+            truncated=truncated,
+            final_observation=final,
+        )
+        going_on = ~over
+        return ProbeState(
+            key, family, observation, elapsed * going_on, return_ * going_on, success_any & going_on
+        ), step
+
+
+def train(config: MTPPOConfig, env: Probe, updates: int) -> tuple[MTPPO, State, dict[str, np.ndarray]]:
+    """The algorithm, its state after some updates, and the metrics of all of them, [update, …]."""
+    algorithm = MTPPO(config)
+
+    @jax.jit
+    def run(key):
+        state = algorithm.init(key, env)
+        return jax.lax.scan(lambda state, _: algorithm.train_step(env, state), state, None, updates)
+
+    state, metrics = run(jax.random.key(0))
+    return algorithm, state, jax.tree.map(np.asarray, metrics)
+
+
+def bump(action: jax.Array, *optimum: jax.typing.ArrayLike) -> jax.Array:
+    """A reward of 1 at the optimum, falling off around it."""
+    return jnp.exp(-4.0 * jnp.sum((action - jnp.stack(optimum)) ** 2))
+
+
+# ── Advantages ──
+
+
+@pytest.mark.parametrize("discount, gae_lambda", [(0.99, 0.95), (0.9, 0.0), (0.97, 1.0)])
+def test_gae_equals_its_definition(discount, gae_lambda):
+    """Â_t = Σ_k (γλ)^k δ_{t+k} over the rest of the episode; a terminated step has no future, a truncated one does."""
+    rng = np.random.default_rng(0)
+    reward, value, next_value = rng.normal(size=(3, 20, 50))
+    ends = rng.random((20, 50))
+    terminated, truncated = ends < 0.1, (ends > 0.05) & (ends < 0.2)  # some steps are both
+    expected = np.zeros_like(reward)
+    for lane in range(50):
+        for t in range(20):
+            for k in range(t, 20):
+                future = 0.0 if terminated[k, lane] else next_value[k, lane]
+                residual = reward[k, lane] + discount * future - value[k, lane]
+                expected[t, lane] += (discount * gae_lambda) ** (k - t) * residual
+                if terminated[k, lane] or truncated[k, lane]:
+                    break
+    got = gae(
+        *map(jnp.asarray, (reward, value, next_value)),
+        terminated=jnp.asarray(terminated),
+        truncated=jnp.asarray(truncated),
+        discount=discount,
+        gae_lambda=gae_lambda,
+    )
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+# ── Normalisers ──
+
+
+def test_moments_of_batches_are_those_of_all_data():
+    data = np.random.default_rng(0).normal(3.0, [0.1, 5.0], (1000, 2)).astype(np.float32)
+    moments = Moments.init(2)
+    np.testing.assert_allclose(moments.normalize(data, clip=100.0), data, rtol=1e-5)
+    for batch in (data[:10], data[10:400], data[400:].reshape(6, 100, 2)):
+        moments = moments.update(jnp.asarray(batch))
+    np.testing.assert_allclose(moments.mean, data.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(moments.variance, data.var(0), rtol=1e-3)
+
+
+def test_discounted_returns_restart_with_the_episode():
+    reward = jnp.asarray([[1.0], [1.0], [1.0], [4.0]])
+    done = jnp.asarray([[False], [True], [False], [True]])
+    last, returns = discounted_return(jnp.asarray([2.0]), reward, done, 0.5)
+    np.testing.assert_allclose(returns[:, 0], [2.0, 2.0, 1.0, 4.5])
+    assert last[0] == 0.0
+
+
+def test_families_are_scaled_apart():
+    """Each family by its own figures; one never seen keeps scale 1, and one without variance stays finite."""
+    rng = np.random.default_rng(0)
+    family = jnp.asarray(rng.integers(0, 2, (16, 64)))
+    x = jnp.asarray(rng.normal(size=(16, 64))) * jnp.asarray([10.0, 0.1])[family]
+    scale = ReturnScale.init(3).update(x[:4], family[:4]).update(x[4:], family[4:]).scale
+    for f in (0, 1):
+        np.testing.assert_allclose(scale[f], np.sqrt(np.mean(np.square(x[family == f]))), rtol=1e-4)
+    assert scale[2] == 1.0
+    standard = standardize_by_family(x, family, 3)
+    for f in (0, 1):
+        assert abs(standard[family == f].mean()) < 1e-4
+        np.testing.assert_allclose(standard[family == f].std(), 1.0, rtol=0.02)
+    np.testing.assert_array_equal(standardize_by_family(jnp.ones((4,)), jnp.zeros(4, int), 3), np.zeros(4))
+
+
+# ── Values with known answers ──
+
+VALUES = {
+    "over": Family(),
+    "cut off": Family(truncated=True),
+    "cut off later": Family(truncated=True, horizon=3),
+    "ageing": Family(horizon=3, observe=lambda key, elapsed: elapsed / 2.0),
+    "arriving": Family(
+        reward=lambda observation, action: observation,
+        observe=lambda key, elapsed: jnp.minimum(elapsed, 1.0),
+        truncated=True,
+        horizon=2,
+    ),
+    "coin": Family(
+        reward=lambda observation, action: observation,
+        observe=lambda key, elapsed: jax.random.bernoulli(key).astype(jnp.float32),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def values() -> Callable[[str, float], float]:
+    """What the critic says of a family and an observation after a training on all families of `VALUES`."""
+    config = replace(SMALL, lanes=96, critic_hidden=(32, 32), total_steps=500 * 96 * 8, anneal=True)
+    algorithm, state, _ = train(config, Probe(96, tuple(VALUES.values())), 500)
+
+    def value(name: str, observation: float) -> float:
+        family = list(VALUES).index(name)
+        shown = state.timestep.replace(
+            observation=jnp.full((96, 1), observation),
+            context=jax.nn.one_hot(jnp.full(96, family), len(VALUES)),
+            family=jnp.full(96, family),
+        )
+        return float(algorithm.value(state, shown)[0])
+
+    return value
+
+
+@pytest.mark.parametrize(
+    "name, observation, expected",
+    [
+        ("over", 0.0, 1.0),
+        ("cut off", 0.0, 10.0),  # 1 / (1 - 0.9): what is cut off would have gone on
+        ("cut off later", 0.0, 10.0),
+        ("ageing", 0.0, 2.71),  # the steps that are left; nothing leaks from the next episode
+        ("ageing", 0.5, 1.9),
+        ("ageing", 1.0, 1.0),
+        # Episodes begin at 0, pay from 1 on, and are cut off there: the last step led to 1, worth 10, and not to
+        # the next episode's 0, worth 9.
+        ("arriving", 0.0, 9.0),
+        ("arriving", 1.0, 10.0),
+        ("coin", 0.0, 0.0),
+        ("coin", 1.0, 1.0),
+    ],
+)
+def test_critic_learns_the_value(values, name, observation, expected):
+    np.testing.assert_allclose(values(name, observation), expected, rtol=0.05, atol=0.05)
+
+
+# ── Actions with known optima ──
+
+ACTIONS = {
+    "fixed": Family(lambda observation, action: bump(action, 0.4, -0.7)),
+    "other": Family(lambda observation, action: bump(action, -0.5, 0.6)),
+    "a hundredth": Family(lambda observation, action: 0.01 * bump(action, -0.6, -0.3)),
+    "told": Family(
+        lambda observation, action: bump(action, 0.6 * observation, 0.0),
+        observe=lambda key, elapsed: jax.random.uniform(key, minval=-1.0),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[MTPPO, State, dict[str, np.ndarray]]:
+    """A training on all families of `ACTIONS`, which only their context tells apart."""
+    config = replace(SMALL, lanes=64, policy_hidden=(32, 32), total_steps=300 * 64 * 8, anneal=True)
+    return train(config, Probe(64, tuple(ACTIONS.values()), action_size=2), 300)
+
+
+@pytest.mark.parametrize(
+    "name, observation, expected",
+    [
+        ("fixed", 0.0, (0.4, -0.7)),
+        ("other", 0.0, (-0.5, 0.6)),
+        ("a hundredth", 0.0, (-0.6, -0.3)),
+        ("told", -0.8, (-0.48, 0.0)),
+        ("told", 0.8, (0.48, 0.0)),
+    ],
+)
+def test_policy_finds_the_best_action(trained, name, observation, expected):
+    """That of the task at hand, by its context, and whatever the size of its rewards."""
+    algorithm, state, _ = trained
+    lane = jax.tree.map(lambda x: x[0], state.timestep)
+    context = jax.nn.one_hot(list(ACTIONS).index(name), len(ACTIONS))
+    _, action = algorithm.policy(state, 0).act(
+        jax.random.key(0), (), lane.replace(observation=jnp.array([observation]), context=context)
+    )
+    np.testing.assert_allclose(action, expected, atol=0.12)
+
+
+def test_metrics_count_the_episodes_of_each_family(trained):
+    algorithm, state, metrics = trained
+    assert metrics["episodes"].shape == (300, 1, len(ACTIONS))
+    assert (metrics["episodes"] == 64 / 4 * 8).all()
+    success = metrics["successes"] / metrics["episodes"]
+    return_ = metrics["return_sum"] / metrics["episodes"]
+    assert (success[-1, 0, [0, 1, 3]] > 0.9).all() and (success[:, 0, 2] == 0.0).all()
+    assert (return_[0] < 0.7 * return_[-1]).all()
+    value = algorithm.value(state, state.timestep)
+    np.testing.assert_allclose(value[:3], return_[-20:, 0, :3].mean(0), rtol=0.1)
+    assert metrics["approx_kl"].shape == (300, 1) and (metrics["approx_kl"] > -1e-4).all()
+
+
+# ── Seeds, resuming, interfaces ──
+
+
+def random_walk(num_lanes: int) -> Probe:
+    """Episodes of five steps, random observations, two families: everything in a training takes part."""
+    family = Family(
+        lambda observation, action: bump(action, 0.5 * observation),
+        observe=lambda key, elapsed: jax.random.normal(key),
+        truncated=True,
+        horizon=5,
+    )
+    return Probe(num_lanes, (family, replace(family, truncated=False)))
+
+
+def leaves(tree) -> list[np.ndarray]:
+    """All arrays, random keys as numbers."""
+    as_data = (
+        jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in jax.tree.leaves(tree)
+    )
+    return [np.asarray(x) for x in as_data]
+
+
+def test_a_seed_does_not_depend_on_the_seeds_beside_it():
+    """Three seeds in one program learn what each of them learns alone."""
+    together, alone = MTPPO(replace(SMALL, num_seeds=3)), MTPPO(SMALL)
+    env, env_of_one = random_walk(96), random_walk(32)
+    state = together.init(jax.random.key(0), env)
+    single = jax.jit(lambda state: alone.train_step(env_of_one, state))
+    first = alone.init(jax.random.key(0), env_of_one)
+    singles = []
+    for seed in range(3):
+        lanes = slice(32 * seed, 32 * (seed + 1))
+        part = State(
+            learner=jax.tree.map(lambda x, seed=seed: x[seed : seed + 1], state.learner),
+            env=jax.tree.map(lambda x, lanes=lanes: x[lanes], state.env),
+            timestep=jax.tree.map(lambda x, lanes=lanes: x[lanes], state.timestep),
+            updates=state.updates,
+        )
+        if seed == 0:
+            for a, b in zip(leaves(part), leaves(first), strict=True):
+                np.testing.assert_array_equal(a, b)
+        for _ in range(3):
+            part, metrics = single(part)
+        singles.append((part.learner, metrics))
+    several = jax.jit(lambda state: together.train_step(env, state))
+    for _ in range(3):
+        state, metrics = several(state)
+    for a, *b in zip(leaves((state.learner, metrics)), *map(leaves, singles), strict=True):
+        np.testing.assert_allclose(a, np.concatenate(b), rtol=1e-3, atol=1e-4)
+    assert not np.allclose(metrics["return_sum"][0], metrics["return_sum"][1])
+
+
+def test_a_saved_state_goes_on_bit_for_bit():
+    algorithm, env = MTPPO(replace(SMALL, anneal=True, target_kl=0.01)), random_walk(32)
+    step = jax.jit(lambda state: algorithm.train_step(env, state))
+
+    def four_updates(save: bool) -> State:
+        state = algorithm.init(jax.random.key(1), env)
+        for update in range(4):
+            if save and update == 2:
+                written = [x.tobytes() for x in leaves(state)]
+                read = [
+                    np.frombuffer(data, x.dtype).reshape(x.shape)
+                    for data, x in zip(written, leaves(state), strict=True)
+                ]
+                restored = [
+                    jax.random.wrap_key_data(new)
+                    if jnp.issubdtype(old.dtype, jax.dtypes.prng_key)
+                    else jnp.asarray(new)
+                    for new, old in zip(read, jax.tree.leaves(state), strict=True)
+                ]
+                state = jax.tree.unflatten(jax.tree.structure(state), restored)
+            state, _ = step(state)
+        return state
+
+    for a, b in zip(leaves(four_updates(False)), leaves(four_updates(True)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_target_kl_stops_an_update():
+    """Without a limit the greatest divergence here is above 1."""
+    _, _, metrics = train(replace(SMALL, learning_rate=0.03, target_kl=0.01), random_walk(32), 20)
+    assert 0.01 < metrics["approx_kl"].max() < 0.1
+
+
+def test_policy_stays_in_range_and_samples_only_when_asked():
+    algorithm, env = MTPPO(replace(SMALL, initial_std=2.0)), random_walk(32)
+    state = algorithm.init(jax.random.key(0), env)
+    lane = jax.tree.map(lambda x: x[0], state.timestep)
+    keys = jax.random.split(jax.random.key(0), 100)
+    act = jax.jit(jax.vmap(lambda policy, key, lane: policy.act(key, (), lane)[1], (None, 0, None)))
+    mode = act(algorithm.policy(state, 0), keys, lane)
+    assert np.ptp(mode) == 0.0
+    drawn = act(algorithm.policy(state, 0, deterministic=False), keys, lane)
+    assert drawn.shape == (100, 1) and np.abs(drawn).max() == 1.0 and np.ptp(drawn) > 1.0
+
+
+def test_a_training_is_as_long_as_asked():
+    config = replace(SMALL, total_steps=257)
+    assert MTPPO(config).steps_per_update(random_walk(32)) == 256
+    assert config.num_updates == 2
+
+
+@pytest.mark.parametrize(
+    "field, value, message",
+    [
+        ("total_steps", 0, "total_steps = 0: must be at least 1"),
+        ("learning_rate", -0.1, "learning_rate = -0.1: must be greater than 0"),
+        ("learning_rate", float("nan"), "learning_rate = nan: must be greater than 0"),
+        ("discount", 1.0, "discount = 1.0: must be at least 0 and less than 1"),
+        ("gae_lambda", 1.5, "gae_lambda = 1.5: must be from 0 to 1"),
+        ("target_kl", 0.0, "target_kl = 0.0: must be greater than 0, or None for no limit"),
+        ("policy_hidden", (64, 0), "policy_hidden = (64, 0): must be widths of at least 1"),
+        ("activation", "sine", "activation = 'sine': must be one of tanh, relu, elu, swish"),
+        ("minibatches", 7, "minibatches = 7: must divide lanes * rollout_length = 256"),
+    ],
+)
+def test_a_bad_configuration_says_what_is_wrong(field, value, message):
+    with pytest.raises(UsageError) as error:
+        MTPPO(replace(SMALL, **{field: value}))
+    assert str(error.value) == message
+
+
+def test_the_environment_must_have_a_lane_for_each_lane_of_each_seed():
+    with pytest.raises(UsageError, match="num_seeds = 2, lanes = 32: the environment must have 64 lanes, it has 32"):
+        MTPPO(replace(SMALL, num_seeds=2)).init(jax.random.key(0), random_walk(32))
