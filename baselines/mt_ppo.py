@@ -47,11 +47,11 @@ class MTPPOConfig:
     """Passes over each rollout."""
     minibatches: int = 8
     """Gradient steps in a pass; must divide lanes * rollout_length."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     """Step size of Adam."""
     anneal: bool = True
     """Let the learning rate fall linearly to 0 over total_steps."""
-    discount: float = 0.99
+    discount: float = 0.98
     """What a reward is worth one step later (γ)."""
     gae_lambda: float = 0.95
     """Advantages from the critic alone (0) to rewards as played (1)."""
@@ -75,7 +75,7 @@ class MTPPOConfig:
     """Widths of the critic's hidden layers."""
     activation: Activation = "tanh"
     """Non-linearity of both networks."""
-    initial_std: float = 0.5
+    initial_std: float = 1.0
     """Standard deviation of the first actions."""
 
     @property
@@ -161,7 +161,7 @@ class Policy:
     def act(self, key: jax.Array, carry: tuple[()], timestep: Any) -> tuple[tuple[()], Float[Array, " action"]]:
         """The action in [-1, 1] for the observation and context of one lane."""
         inputs = _inputs(self.observations, timestep.observation, timestep.context)
-        distribution = self.actor.apply(self.params, inputs)
+        distribution: Any = self.actor.apply(self.params, inputs)
         noise = 0.0 if self.deterministic else jax.random.normal(key, distribution.mean.shape)
         return carry, jnp.clip(distribution.sample(noise), -1.0, 1.0)
 
@@ -299,10 +299,12 @@ class MTPPO:
 
     def _distribution(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Gaussian:
         action_size = params["actor"]["params"]["log_std"].shape[-1]
-        return self._actor(action_size).apply(params["actor"], inputs)
+        distribution: Any = self._actor(action_size).apply(params["actor"], inputs)
+        return distribution
 
     def _value(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch"]:
-        return self._critic.apply(params["critic"], inputs)[..., 0]
+        value: Any = self._critic.apply(params["critic"], inputs)
+        return value[..., 0]
 
     # ── One update: rollout, advantages, loss, gradient steps ──
 

@@ -1,8 +1,8 @@
 """mtbench: a benchmark of multi-task and meta reinforcement learning in jitted MuJoCo.
 
-    import mtbench
-    env = mtbench.make("STARTER", num_lanes=512)
-    state, timestep = env.reset(jax.random.key(0))
+import mtbench
+env = mtbench.make("STARTER", num_lanes=512)
+state, timestep = env.reset(jax.random.key(0))
 """
 
 from __future__ import annotations

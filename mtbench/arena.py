@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import jax
 from flax import struct
@@ -31,7 +31,7 @@ class Outcome:
     """Leading stages that hold."""
 
 
-class Arena(Protocol, Generic[Carry]):
+class Arena[Carry](Protocol):
     """One compiled topology. Every method is written for one lane and is pure."""
 
     name: str
@@ -73,6 +73,10 @@ class Arena(Protocol, Generic[Carry]):
 
     def outcome(self, task: Task, quantities: Float[Array, "q 3"]) -> Outcome:
         """Reward, success and failure at the present state."""
+        ...
+
+    def dress(self, compiled: Any, task: Task) -> None:
+        """Prepares a `mujoco.MjModel` for a picture of one task: colours, the goal's mark, what is not drawn."""
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -100,7 +100,7 @@ class Env:
         """As `reset`, with the task's parameters given."""
         qpos, qvel = self.arena.initial_state(key, task)
         state, sensors = self.physics.init(params, qpos, qvel)
-        task = task.replace(scene=())
+        task = replace(task, scene=())
         carry = self.arena.init_carry(task, sensors)
         observation, carry = self.arena.observe(task, sensors, carry)
         zero, false = jnp.zeros(()), jnp.zeros((), bool)
@@ -151,7 +151,8 @@ class Env:
         success = outcome.success & ~diverged
         elapsed = state.elapsed + 1
         terminated = outcome.failed | diverged
-        new = state.replace(
+        new = replace(
+            state,
             physics=physics_state,
             carry=carry,
             elapsed=elapsed,

@@ -107,7 +107,9 @@ class Family:
                 raise unknown_name(f"factor of {self.name}", name, ranges)
             factor = ranges[name]
             if not factor.low <= value <= factor.high:
-                raise UsageError(f"{self.name}: {name} = {value} is outside [{factor.low}, {factor.high}] {factor.unit}")
+                raise UsageError(
+                    f"{self.name}: {name} = {value} is outside [{factor.low}, {factor.high}] {factor.unit}"
+                )
         return self.build({**self.sample(seed), **{k: jnp.float32(v) for k, v in overrides.items()}})
 
     def describe(self, seed: int) -> str:
@@ -129,7 +131,9 @@ def digest(tasks: Task, decimals: int = 5) -> str:
     import hashlib
 
     state = hashlib.sha256()
-    for path, leaf in sorted(jax.tree_util.tree_leaves_with_path(tasks), key=lambda item: jax.tree_util.keystr(item[0])):
+    for path, leaf in sorted(
+        jax.tree_util.tree_leaves_with_path(tasks), key=lambda item: jax.tree_util.keystr(item[0])
+    ):
         values = np.asarray(leaf, np.float64)
         state.update(f"{jax.tree_util.keystr(path)}{values.shape}".encode())
         state.update(np.rint(values * 10**decimals).astype(np.int64).tobytes())

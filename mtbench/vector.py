@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,6 @@ from jaxtyping import Array, Float, Int
 from .env import Env, EnvState, TimeStep
 from .errors import UsageError
 from .task import Task
-
 
 _AGE = 2**32 - 1  # beside the episode numbers, which are folded into the same key
 
@@ -98,7 +97,7 @@ class VectorEnv:
     def reset(self, key: jax.Array) -> tuple[VectorState, TimeStep]:
         """Begins an episode in every lane."""
         params = jax.lax.map(self.env.params, self.tasks, batch_size=min(64, self.num_tasks))
-        table = TaskTable(self.tasks.replace(scene=()), params)
+        table = TaskTable(replace(self.tasks, scene=()), params)
         lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
         keys = jax.vmap(partial(jax.random.fold_in, key))(lanes)
         task_index = lanes % self.num_tasks
@@ -106,7 +105,7 @@ class VectorEnv:
         env_state, timestep = jax.vmap(self._begin, in_axes=(None, 0, 0, 0))(table, keys, task_index, episode)
         if self.stagger:
             age = jax.vmap(lambda k: jax.random.randint(jax.random.fold_in(k, _AGE), (), 0, self.env.horizon))(keys)
-            env_state = env_state.replace(elapsed=age.astype(jnp.int32))
+            env_state = replace(env_state, elapsed=age.astype(jnp.int32))
         return VectorState(table, env_state, task_index, keys, episode), timestep
 
     def step(self, state: VectorState, action: Float[Array, "lane a"]) -> tuple[VectorState, TimeStep]:
@@ -120,7 +119,8 @@ class VectorEnv:
         if self.mesh is None:
             return self._step(state, action)
         lane, whole = PartitionSpec(self.mesh.axis_names[0]), PartitionSpec()
-        state_spec = VectorState(table=whole, env=lane, task_index=lane, keys=lane, episode=lane)
+        specs: dict[str, Any] = {name: lane for name in ("env", "task_index", "keys", "episode")}
+        state_spec = VectorState(table=cast(Any, whole), **specs)
         sharded = jax.shard_map(
             self._step, mesh=self.mesh, in_specs=(state_spec, lane), out_specs=(state_spec, lane), check_vma=False
         )
@@ -128,7 +128,7 @@ class VectorEnv:
 
     def _step(self, state: VectorState, action: Array) -> tuple[VectorState, TimeStep]:
         env_state, timestep = jax.vmap(self.env.step)(state.env, action)
-        return self._auto_reset(state.replace(env=env_state), timestep)
+        return self._auto_reset(replace(state, env=env_state), timestep)
 
     def _begin(self, table: TaskTable, key: jax.Array, index: Array, episode: Array) -> tuple[EnvState, TimeStep]:
         task = jax.tree.map(lambda rows: jnp.asarray(rows)[index], table.tasks)
@@ -154,7 +154,8 @@ class VectorEnv:
             def put(old: Array, new: Array) -> Array:
                 return old.at[which].set(new, mode="drop")
 
-            state = state.replace(
+            state = replace(
+                state,
                 env=jax.tree.map(put, state.env, fresh_state),
                 task_index=put(state.task_index, index),
                 episode=put(state.episode, episode),
@@ -166,11 +167,11 @@ class VectorEnv:
             )
             return pending.at[which].set(False, mode="drop"), (state, *seen)
 
-        seen = (timestep.observation, timestep.context, timestep.quantities)
-        _, (state, *seen) = jax.lax.while_loop(lambda loop: loop[0].any(), reset_chunk, (over, (state, *seen)))
+        first_seen = (timestep.observation, timestep.context, timestep.quantities)
+        _, (state, *seen) = jax.lax.while_loop(lambda loop: loop[0].any(), reset_chunk, (over, (state, *first_seen)))
         observation, context, quantities = seen
         # Reward, success and `family` stay those of the episode that has just ended.
-        return state, timestep.replace(observation=observation, context=context, quantities=quantities)
+        return state, replace(timestep, observation=observation, context=context, quantities=quantities)
 
     def _draw_task(self, key: jax.Array, episode: Array) -> Array:
         task_key = jax.random.fold_in(jax.random.fold_in(key, episode), 1)

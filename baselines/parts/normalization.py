@@ -69,11 +69,11 @@ class ReturnScale:
 
 
 def discounted_return(
-    start: Float[Array, "..."],
+    start: Float[Array, ...],
     reward: Float[Array, "time ..."],
     done: Bool[Array, "time ..."],
     discount: float,
-) -> tuple[Float[Array, "..."], Float[Array, "time ..."]]:
+) -> tuple[Float[Array, ...], Float[Array, "time ..."]]:
     """Return so far, G_t = γ G_{t-1} + r_t within an episode: the one to go on with, and that of every step.
 
     Args:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from ..errors import UsageError
 Arguments = TypeVar("Arguments")
 
 
-def parse(kind: Callable[..., Arguments], command: str, arguments: list[str]) -> Arguments:
+def parse[Arguments](kind: Callable[..., Arguments], command: str, arguments: list[str]) -> Arguments:
     """Reads a command's arguments into its dataclass; help and errors come from its fields."""
     return tyro.cli(kind, prog=f"mtbench {command}", args=arguments)
 
@@ -27,23 +27,13 @@ def start_jax() -> None:
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     # MJX tells at each import that its optional Warp backend is absent.
-    with _quiet_stdout():
+    with redirect_stdout(io.StringIO()):
         import jax
         import mujoco.mjx  # noqa: F401
     logging.getLogger("absl").setLevel(logging.ERROR)
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mtbench" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(folder))
-
-
-@contextmanager
-def _quiet_stdout() -> Iterator[None]:
-    stdout, sys.stdout = sys.stdout, open(os.devnull, "w")
-    try:
-        yield
-    finally:
-        sys.stdout.close()
-        sys.stdout = stdout
 
 
 @contextmanager

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 
@@ -53,7 +52,7 @@ def run(argv: list[str]) -> int:
     config: Any = arguments.config
     chosen.verify()
     env = chosen.vector_env(config.lanes * config.num_seeds, arguments.split, arguments.backend)
-    description = {
+    description: dict[str, Any] = {
         "suite": chosen.name,
         "suite_version": chosen.version,
         "digest": chosen.digest,

@@ -45,7 +45,9 @@ class CEngine:
         """See `Physics.init`."""
         model = self.model
         state = State(qpos, qvel, jnp.zeros(model.na), jnp.zeros(model.nv), jnp.zeros((), jnp.float32))
-        sensordata = self._call(self._sense, jax.ShapeDtypeStruct((model.nsensordata,), jnp.float32), params, _row(state))
+        sensordata = self._call(
+            self._sense, jax.ShapeDtypeStruct((model.nsensordata,), jnp.float32), params, _row(state)
+        )
         return state, self._named(sensordata)
 
     def step(self, params: Float[Array, " p"], state: State, ctrl: Float[Array, " nu"]) -> tuple[State, Sensors]:

@@ -30,7 +30,9 @@ DERIVED = (
 """Model fields written by `derive`."""
 
 _MIN = 1e-15  # mjMINVAL
-_SHAPES = tuple(int(t) for t in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX))
+_SHAPES = tuple(
+    int(t) for t in (mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX)
+)
 
 
 class Fields:
@@ -132,7 +134,9 @@ def _volume_and_inertia(kind: np.ndarray, size: Float[Array, "n 3"]) -> tuple[Ar
     box_inertia = (square.sum(-1, keepdims=True) - square) / 3
     is_sphere, is_capsule = kind == mujoco.mjtGeom.mjGEOM_SPHERE, kind == mujoco.mjtGeom.mjGEOM_CAPSULE
     volume = jnp.where(is_sphere, sphere_volume, jnp.where(is_capsule, capsule_volume, box_volume))
-    inertia = jnp.where(is_sphere[:, None], sphere_inertia, jnp.where(is_capsule[:, None], capsule_inertia, box_inertia))
+    inertia = jnp.where(
+        is_sphere[:, None], sphere_inertia, jnp.where(is_capsule[:, None], capsule_inertia, box_inertia)
+    )
     return volume, inertia
 
 
@@ -205,9 +209,7 @@ def _constants(model: mujoco.MjModel, template: mjx.Model, values: dict[str, Arr
         jacp, jacr = mjx.jac(m, data, data.xipos[body], body)
         translation = jnp.maximum(_MIN, jnp.einsum("di,de,ei->", jacp, inverse, jacp) / 3)
         rotation = jnp.maximum(_MIN, jnp.einsum("di,de,ei->", jacr, inverse, jacr) / 3)
-        # A body that cannot turn (or cannot move) takes the other weight, as in MuJoCo's compiler.
-        pair = jnp.stack([jnp.where(translation <= _MIN, rotation, translation), jnp.where(rotation <= _MIN, translation, rotation)])
-        body_weight = body_weight.at[body].set(pair)
+        body_weight = body_weight.at[body].set(jnp.stack([translation, rotation]))
 
     moment = data._impl.actuator_moment.reshape(model.nu, model.nv)
     return {

@@ -12,6 +12,8 @@ from jaxtyping import Array, Bool, Float
 if TYPE_CHECKING:
     import mujoco
 
+    from .derive import Fields
+
 Causes = Mapping[str, Array]
 """Model fields of one lane that a task sets, each of the whole model's shape, e.g. `geom_size [geom, 3]`."""
 
@@ -44,6 +46,8 @@ class Physics(Protocol):
     backend: str
     model: mujoco.MjModel
     substeps: int
+    fields: Fields
+    """Layout of the parameter vector."""
 
     def params(self, causes: Causes) -> Float[Array, " p"]:
         """Derives the lane's model parameters, a flat vector, from what a task sets.

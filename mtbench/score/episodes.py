@@ -92,9 +92,7 @@ def read_metadata(path: str | Path) -> dict[str, object]:
     return json.loads(pl.read_parquet_metadata(path).get(_METADATA, "{}"))
 
 
-def write_episodes(
-    frame: pl.DataFrame, path: str | Path, metadata: Mapping[str, object] | None = None
-) -> None:
+def write_episodes(frame: pl.DataFrame, path: str | Path, metadata: Mapping[str, object] | None = None) -> None:
     """Writes a validated table, whole or not at all; `metadata` goes into the Parquet key-value metadata."""
     frame, pairs = validate(frame), {_METADATA: json.dumps(dict(metadata or {}))}
     write_atomic(path, lambda file: frame.write_parquet(file, metadata=pairs))

@@ -25,6 +25,8 @@ _INK, _GRID, *_SERIES = (f"#0102{number:02}" for number in range(10, 17))
 _LINES, _MARKERS = ["-", ":", "--", "-.", (0, (1, 4))], "oDs^v"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: selectable, in the page's font
+    "svg.hashsalt": "mtbench",  # the same card gives the same page
+    "text.parse_math": False,
     "font.size": 8.5,
     "text.color": _INK,
     "axes.labelcolor": _INK,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LIMITS = {
     "collapse": "Where one training seed in ten collapses, a few seeds often show none, and no interval can "
-    "foresee one from them: nominal 95 % then covers 50 to 75 % with 3 to 5 seeds, 88 % with 20.",
+    "foresee one from them: nominal 95 % then covers as little as 60 % with 5 seeds and 88 % with 20.",
     "one task": "A single task's Wilson interval covers 95 % on average over success rates, but as little as "
     "84 % for some rates near 0 or 1.",
 }
@@ -90,9 +90,7 @@ def scorecard(
     if played.is_empty():
         raise UsageError(f"no episodes of policy '{policy}' (the table has: {_names(episodes['policy'])})")
     if episodes["suite"].n_unique() > 1:
-        raise UsageError(
-            f"several suites in one table ({_names(episodes['suite'])}): score them one at a time"
-        )
+        raise UsageError(f"several suites in one table ({_names(episodes['suite'])}): score them one at a time")
     splits = played["split"].unique(maintain_order=True).to_list()
     split = split or next((name for name in splits if name != "train"), splits[0])
     if split not in splits:
@@ -212,9 +210,7 @@ def _difference(rows: pl.DataFrame, first: str, second: str) -> dict[str, Any]:
     common = set(b.tasks)
     tasks = [task for task in a.tasks if task in common]
     if not tasks or not set(a.episodes) & set(b.episodes):
-        raise UsageError(
-            f"'{first}' and '{second}' share no task and episode: evaluate both on the same ones"
-        )
+        raise UsageError(f"'{first}' and '{second}' share no task and episode: evaluate both on the same ones")
     a, b = a.select(tasks, b.episodes), b.select(tasks, a.episodes)
 
     clustering = np.clip(max(st.clustering(*plays.units()) for plays in (a, b)), 0, 1)
@@ -262,9 +258,7 @@ def _small_print(card: Card, block: Mapping[str, Any]) -> list[str]:
         *LIMITS.values(),
     ]
     if block["tasks"] == len(block["families"]):
-        lines.append(
-            "With one task a family their spread is unknown: every claim is about these tasks alone."
-        )
+        lines.append("With one task a family their spread is unknown: every claim is about these tasks alone.")
     if '"bound": "' in text:
         lines.append(
             "At a ceiling (⊤, all succeed) or a floor (⊥, none does) an interval says what so many tasks and "

@@ -128,9 +128,7 @@ def paired_difference(first: Scores, second: Scores, families: Families, assumed
     return _difference(difference.mean(-1), spread, added, "paired by task")
 
 
-def generalization_gap(
-    near: Scores, far: Scores, near_families: Families, far_families: Families
-) -> Interval:
+def generalization_gap(near: Scores, far: Scores, near_families: Families, far_families: Families) -> Interval:
     """Mean of `near` − `far`: disjoint sets of tasks (splits) played by the same seeds.
 
     A seed's own level cancels, the spread of tasks in both sets, [..., seed, task], stays. Where families are
@@ -189,9 +187,7 @@ def performance_profile(
     return (values.ravel() >= thresholds[:, None]).mean(-1)
 
 
-def rliable_interval(
-    values: Float[np.ndarray, "seed task"], resamples: int = 2000, seed: int = 0
-) -> Interval:
+def rliable_interval(values: Float[np.ndarray, "seed task"], resamples: int = 2000, seed: int = 0) -> Interval:
     """Interquartile mean with the stratified bootstrap of rliable (Agarwal et al. 2021), for older papers.
 
     Seeds are drawn anew for each task, as if each task had a policy of its own. A multi-task policy breaks
@@ -200,9 +196,10 @@ def rliable_interval(
     seeds, tasks = values.shape
     if seeds == 1:
         return Interval(iqm(values), np.nan, np.nan, "none")
-    random = np.random.default_rng(seed)
-    drawn = (random.integers(seeds, size=(seeds, tasks)) for _ in range(resamples))
-    low, high = np.quantile([iqm(values[rows, np.arange(tasks)]) for rows in drawn], [1 - _TAIL, _TAIL])
+    random, columns = np.random.default_rng(seed), np.arange(tasks)
+    blocks = np.array_split(np.arange(resamples), 1 + resamples * values.size // 4_000_000)  # to save memory
+    draws = [iqm(values[random.integers(seeds, size=(len(b), seeds, tasks)), columns]) for b in blocks]
+    low, high = np.quantile(np.concatenate(draws), [1 - _TAIL, _TAIL])
     return Interval(iqm(values), low, high, "rliable bootstrap")
 
 

@@ -1,0 +1,1 @@
+"""Frozen suites, one file each; benchmarks/freeze_suites.py writes them."""

@@ -47,9 +47,9 @@ _FRAME = 18
 class Carry:
     """What the arena remembers from step to step."""
 
-    target: Float[Array, "3"]
+    target: Float[Array, 3]
     """The commanded hand position. It runs ahead when the hand is blocked, as in Meta-World."""
-    frame: Float[Array, "18"]
+    frame: Float[Array, 18]
     """The previous observation frame."""
 
 
@@ -116,7 +116,7 @@ class Tabletop:
         """See `Arena.init_carry`. The first observation repeats its frame as the previous one."""
         return Carry(sensors["hand"], self._frame(task, sensors))
 
-    def control(self, task: Task, carry: Carry, action: Float[Array, "4"]) -> tuple[Float[Array, "5"], Carry]:
+    def control(self, task: Task, carry: Carry, action: Float[Array, 4]) -> tuple[Float[Array, 5], Carry]:
         """Moves the commanded hand by 1 cm per unit; a positive fourth number closes the gripper."""
         target = jnp.clip(carry.target + ACTION_SCALE * action[:3], task.goal.hand_low, task.goal.hand_high)
         return jnp.concatenate([target, action[3:], action[3:]]), carry.replace(target=target)
@@ -142,7 +142,7 @@ class Tabletop:
             ]
         )
 
-    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> tuple[Float[Array, "39"], Carry]:
+    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> tuple[Float[Array, 39], Carry]:
         """Meta-World's 39 numbers: this frame (18), the previous one (18), the goal (3; zeros when hidden).
 
         A frame is the hand (3), the opening in [0, 1], two objects as position (3) and quaternion w x y z (4).
@@ -166,7 +166,7 @@ class Tabletop:
                 compiled.geom_group[geom] = 0 if np.asarray(shapes.used)[k] else 4
         compiled.site_pos[compiled.site("goal").id] = np.asarray(task.goal.point)
 
-    def _frame(self, task: Task, sensors: Sensors) -> Float[Array, "18"]:
+    def _frame(self, task: Task, sensors: Sensors) -> Float[Array, 18]:
         quantities = self.measure(task, sensors)
         opening = jnp.clip(quantities[rows.GRIPPER, :1] / topology.FINGER_GAP, 0.0, 1.0)
         quats = {rows.OBJECT: sensors["object_quat"], rows.MECHANISM: sensors["mechanism_quat"]}
@@ -211,7 +211,7 @@ def _put(field_values: np.ndarray, ids: Any, values: Array) -> Array:
     return jnp.asarray(field_values, jnp.float32).at[ids].set(values)
 
 
-def _rotation(quat: Float[Array, "4"]) -> Float[Array, "3 3"]:
+def _rotation(quat: Float[Array, 4]) -> Float[Array, "3 3"]:
     w, x, y, z = quat
     return jnp.array(
         [

@@ -82,7 +82,7 @@ class Expert:
         """Nothing is remembered."""
         return ()
 
-    def act(self, key: jax.Array, carry: tuple[()], timestep: TimeStep) -> tuple[tuple[()], Float[Array, "4"]]:
+    def act(self, key: jax.Array, carry: tuple[()], timestep: TimeStep) -> tuple[tuple[()], Float[Array, 4]]:
         """Heads for the first waypoint that is not reached."""
         script = jax.tree.map(lambda leaf: leaf[timestep.family], self.tables)
         quantities = timestep.quantities

@@ -178,9 +178,13 @@ def _hand(spec: mujoco.MjSpec) -> None:
                 **felt,
             )
         _look(finger, f"{side}_claw", box, [0.013, 0.004, 0.044], [0, 0, 0.004], "ink")
-    spec.add_sensor(name="hand", type=mujoco.mjtSensor.mjSENS_FRAMEPOS, objtype=mujoco.mjtObj.mjOBJ_XBODY, objname="hand")
+    spec.add_sensor(
+        name="hand", type=mujoco.mjtSensor.mjSENS_FRAMEPOS, objtype=mujoco.mjtObj.mjOBJ_XBODY, objname="hand"
+    )
     for side in ("right", "left"):
-        spec.add_sensor(name=side, type=mujoco.mjtSensor.mjSENS_JOINTPOS, objtype=mujoco.mjtObj.mjOBJ_JOINT, objname=side)
+        spec.add_sensor(
+            name=side, type=mujoco.mjtSensor.mjSENS_JOINTPOS, objtype=mujoco.mjtObj.mjOBJ_JOINT, objname=side
+        )
 
 
 def _slots(spec: mujoco.MjSpec, slots: dict[str, dict[str, int]]) -> None:
@@ -199,11 +203,18 @@ def _slots(spec: mujoco.MjSpec, slots: dict[str, dict[str, int]]) -> None:
             armature=0.1,
             stiffness=[1.0, 0, 0],
         )
-        spec.add_sensor(name=name, type=mujoco.mjtSensor.mjSENS_JOINTPOS, objtype=mujoco.mjtObj.mjOBJ_JOINT, objname=name)
+        spec.add_sensor(
+            name=name, type=mujoco.mjtSensor.mjSENS_JOINTPOS, objtype=mujoco.mjtObj.mjOBJ_JOINT, objname=name
+        )
     for body in (free, mechanism):
         # Odd on purpose, as the geoms' poses are; `derive` writes the real inertia.
         body.explicitinertial = True
-        body.mass, body.ipos, body.iquat, body.inertia = 1.0, [0.01, 0.02, 0.03], [0.5, 0.5, -0.5, 0.5], [0.01, 0.02, 0.025]
+        body.mass, body.ipos, body.iquat, body.inertia = (
+            1.0,
+            [0.01, 0.02, 0.03],
+            [0.5, 0.5, -0.5, 0.5],
+            [0.01, 0.02, 0.025],
+        )
     _fill(free, "free", slots["free"], _FREE)
     _fill(mechanism, "mechanism", slots["mechanism"], _MECHANISM)
     _fill(world, "fixtures", slots["fixtures"], _FIXTURE)

@@ -86,15 +86,15 @@ class Scene:
     free_drag: Float[Array, ""]
     """Damping of the free joint: 0, or so large that an unused object stays where it is parked."""
     mechanism_mass: Float[Array, ""]
-    mechanism_pos: Float[Array, "3"]
-    mechanism_quat: Float[Array, "4"]
+    mechanism_pos: Float[Array, 3]
+    mechanism_quat: Float[Array, 4]
     axis: Float[Array, "3 3"]
     """Axes of the joints slide, slide, hinge."""
     range: Float[Array, "3 2"]
-    damping: Float[Array, "3"]
-    armature: Float[Array, "3"]
-    stiffness: Float[Array, "3"]
-    spring: Float[Array, "3"]
+    damping: Float[Array, 3]
+    armature: Float[Array, 3]
+    stiffness: Float[Array, 3]
+    spring: Float[Array, 3]
     """Joint positions at which the springs rest."""
 
 
@@ -102,28 +102,28 @@ class Scene:
 class Initial:
     """Distribution of the initial state: uniform boxes around a pose."""
 
-    hand: Float[Array, "3"]
-    hand_spread: Float[Array, "3"]
-    object: Float[Array, "3"]
-    object_spread: Float[Array, "3"]
-    object_quat: Float[Array, "4"]
-    joints: Float[Array, "3"]
+    hand: Float[Array, 3]
+    hand_spread: Float[Array, 3]
+    object: Float[Array, 3]
+    object_spread: Float[Array, 3]
+    object_quat: Float[Array, 4]
+    joints: Float[Array, 3]
 
 
 @struct.dataclass
 class Goal:
     """What is to be reached, and which points are seen and judged."""
 
-    point: Float[Array, "3"]
+    point: Float[Array, 3]
     stages: Stages
-    hand_low: Float[Array, "3"]
-    hand_high: Float[Array, "3"]
-    object_point: Float[Array, "3"]
+    hand_low: Float[Array, 3]
+    hand_high: Float[Array, 3]
+    object_point: Float[Array, 3]
     """Offset of the observed point in the free object's frame; the others likewise."""
-    object_tip: Float[Array, "3"]
-    mechanism_point: Float[Array, "3"]
-    mechanism_tip: Float[Array, "3"]
-    observed: Int[Array, "2"]
+    object_tip: Float[Array, 3]
+    mechanism_point: Float[Array, 3]
+    mechanism_tip: Float[Array, 3]
+    observed: Int[Array, 2]
     """Quantities in the observation's two object places; `ORIGIN` for none."""
 
 

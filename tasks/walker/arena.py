@@ -20,15 +20,18 @@ from mtbench.task import Task
 
 from . import model as topology
 
-QUANTITIES = ("torso", "up", "velocity", "command", "right_foot", "left_foot", "goal", "origin")
+QUANTITIES = ("torso", "up", "velocity", "command", "joints", "beat", "right_foot", "left_foot", "goal", "origin")
 """Hip (m, world frame); torso's upward direction (unit vector); velocity of the centre of mass (m/s); velocity that
-is asked for (m/s); ankles (m); the point on the floor that is to be passed (m); zero."""
-TORSO, UP, VELOCITY, COMMAND, RIGHT_FOOT, LEFT_FOOT, GOAL, ORIGIN = range(len(QUANTITIES))
+is asked for (m/s); root mean square of the joints' speeds (rad/s, first entry); how far the right foot is to be
+before the left by the beat (m); ankles (m); the point on the floor that is to be passed (m); zero."""
+TORSO, UP, VELOCITY, COMMAND, JOINTS, BEAT, RIGHT_FOOT, LEFT_FOOT, GOAL, ORIGIN = range(len(QUANTITIES))
 
 FALLEN_HEIGHT = 0.65
 """A hip below this share of its nominal height has fallen: knees cannot reach the floor before."""
 FALLEN_PITCH = 1.0
 """Radians; a torso that leans further has fallen."""
+SPREAD = 0.85
+"""How far apart the feet get on the beat, as a share of the step's length: feet do not turn at their furthest."""
 _EDITS = ("body_mass", "body_pos", "dof_damping", "geom_friction", "geom_pos", "geom_size")
 
 
@@ -38,9 +41,9 @@ class Scene:
 
     torso_mass: Float[Array, ""]
     """kg"""
-    leg_mass: Float[Array, "3"]
+    leg_mass: Float[Array, 3]
     """Thigh, shin, foot, kg."""
-    leg_length: Float[Array, "2"]
+    leg_length: Float[Array, 2]
     """Thigh and shin from joint to joint, metres."""
     foot_friction: Float[Array, ""]
     """Sliding friction of sole and floor."""
@@ -64,6 +67,8 @@ class Goal:
 
     speed: Float[Array, ""]
     """Forward speed that is asked for, m/s."""
+    cadence: Float[Array, ""]
+    """Strides (of two steps) per second to walk with, Hz."""
     distance: Float[Array, ""]
     """Metres from the start at which the task is done."""
     height: Float[Array, ""]
@@ -83,7 +88,7 @@ class Walker:
     substeps = topology.SUBSTEPS
     timestep = topology.SUBSTEPS * topology.TIMESTEP
     action_size = len(topology.JOINTS)
-    observation_size = 18
+    observation_size = 20
     quantities = QUANTITIES
 
     def __post_init__(self):
@@ -120,13 +125,15 @@ class Walker:
         """Nothing is remembered."""
         return ()
 
-    def control(self, task: Task, carry: tuple[()], action: Float[Array, "6"]) -> tuple[Float[Array, "6"], tuple[()]]:
+    def control(self, task: Task, carry: tuple[()], action: Float[Array, 6]) -> tuple[Float[Array, 6], tuple[()]]:
         """Targets of the joints: the nominal pose plus the action, scaled by `model.REACH` (rad)."""
         return jnp.array(topology.NOMINAL * 2) + jnp.array(topology.REACH * 2) * action, carry
 
-    def measure(self, task: Task, sensors: Sensors) -> Float[Array, "8 3"]:
+    def measure(self, task: Task, sensors: Sensors) -> Float[Array, "10 3"]:
         """See `Arena.measure`; the rows are `QUANTITIES`."""
         pitch = sensors["root_pitch"][0]
+        speeds = jnp.concatenate([sensors[f"{name}_velocity"] for name in topology.JOINTS])
+        step = SPREAD * task.goal.speed / (2.0 * task.goal.cadence)
         zero = jnp.zeros(())
         return jnp.stack(
             [
@@ -134,6 +141,8 @@ class Walker:
                 jnp.stack([jnp.sin(pitch), zero, jnp.cos(pitch)]),
                 sensors["velocity"],
                 jnp.stack([task.goal.speed, zero, zero]),
+                jnp.stack([jnp.sqrt((speeds**2).mean()), zero, zero]),
+                jnp.stack([step * jnp.sin(_phase(task, sensors)), zero, zero]),
                 sensors["right_foot"],
                 sensors["left_foot"],
                 jnp.stack([task.goal.distance, zero, zero]),
@@ -141,18 +150,21 @@ class Walker:
             ]
         )
 
-    def observe(self, task: Task, sensors: Sensors, carry: tuple[()]) -> tuple[Float[Array, "18"], tuple[()]]:
-        """Hip height and pitch, six joint angles, velocities of these eight and of x, and the speed still missing.
+    def observe(self, task: Task, sensors: Sensors, carry: tuple[()]) -> tuple[Float[Array, 20], tuple[()]]:
+        """Hip height and pitch, six joint angles, velocities of x and of these eight, beat, and speed still missing.
 
-        The last number is the target speed less the forward speed of the centre of mass (m/s); 0 when goals are
-        hidden. Where the walker is along x is not told: the floor looks the same everywhere.
+        The beat is the sine and cosine of the phase of the stride. The last number is the target speed less the
+        forward speed of the centre of mass (m/s); 0 when goals are hidden. Where the walker is along x is not told:
+        the floor is the same everywhere.
         """
         angles = [sensors[name] for name in ("root_z", "root_pitch", *topology.JOINTS)]
         velocities = [sensors[f"{name}_velocity"] for name in (*topology.ROOT, *topology.JOINTS)]
         missing = task.goal.speed - sensors["velocity"][:1] if self.show_goal else jnp.zeros(1)
-        return jnp.concatenate([*angles, *velocities, missing]), carry
+        phase = _phase(task, sensors)
+        beat = jnp.stack([jnp.sin(phase), jnp.cos(phase)])
+        return jnp.concatenate([*angles, *velocities, beat, missing]), carry
 
-    def outcome(self, task: Task, quantities: Float[Array, "8 3"]) -> Outcome:
+    def outcome(self, task: Task, quantities: Float[Array, "10 3"]) -> Outcome:
         """Reward for walking well now; success for having walked far.
 
         The two differ on purpose. Reward is posture and speed at this moment, so that every step of an episode is
@@ -178,28 +190,41 @@ class Walker:
         compiled.site_pos[compiled.site("finish").id] = [float(task.goal.distance), 0.0, 0.002]
 
 
-def terms(task: Task, quantities: Float[Array, "8 3"]) -> dict[str, Float[Array, ""]]:
+def terms(task: Task, quantities: Float[Array, "10 3"]) -> dict[str, Float[Array, ""]]:
     """The named parts of the reward, each in [0, 1].
 
-    `upright`: 1 where the torso leans less than 0.2 rad, 0 where it has fallen. `height`: 1 from 85 % of the hip's
+    `upright`: 1 where the torso leans less than 0.2 rad, 0 where it has fallen. `height`: 1 from 90 % of the hip's
     nominal height on, 0 where it has fallen. `speed`: 1 within 10 % of the speed that is asked for, 0 at rest,
-    backwards, and at twice that speed.
+    backwards, and at twice that speed. `ease`: 1 where the joints move no faster than in human walking (2 rad/s on
+    average), 0 from 8 rad/s on. `rhythm`: 1 where the feet are as far apart as the beat asks, to 10 cm, the right one
+    ahead in one half of the stride and the left one in the other.
     """
     lean = jnp.arctan2(jnp.abs(quantities[UP, 0]), quantities[UP, 2])
     height = quantities[TORSO, 2] / task.goal.height
     speed = quantities[VELOCITY, 0] / quantities[COMMAND, 0]
+    apart = quantities[RIGHT_FOOT, 0] - quantities[LEFT_FOOT, 0]
+    beat = quantities[BEAT, 0]
     return {
         "upright": _tolerance(lean, 0.0, 0.2, FALLEN_PITCH - 0.2),
-        "height": _tolerance(height, 0.85, jnp.inf, 0.85 - FALLEN_HEIGHT),
+        "height": _tolerance(height, 0.9, jnp.inf, 0.9 - FALLEN_HEIGHT),
         # Linear, so that the first shuffle forward pays as much as the last tenth of the speed.
         "speed": _tolerance(speed, 0.9, 1.1, 0.9),
+        "rhythm": _tolerance(apart - beat, -0.1, 0.1, 0.3),
+        "ease": _tolerance(quantities[JOINTS, 0], 0.0, 2.0, 6.0),
     }
 
 
 def reward(named: Mapping[str, Array]) -> Float[Array, ""]:
-    """Posture times speed: walking while bent double, or standing tall and still, is worth a fifth and less."""
-    # Standing earns a fifth, so that not to fall is learnt before there is a step to speak of.
-    return named["upright"] * named["height"] * (0.2 + 0.8 * named["speed"])
+    """Posture times a weighted sum: walking while bent double is worth little, however fast."""
+    posture = named["upright"] * named["height"]
+    # Speed counts most. Without a beat one foot stays in front for ever and the other is brought up to it; without
+    # ease the walker trembles forward. Standing is worth a third, so that not to fall is learnt first.
+    return posture * (0.1 + 0.6 * named["speed"] + 0.2 * named["rhythm"] + 0.1 * named["ease"])
+
+
+def _phase(task: Task, sensors: Sensors) -> Float[Array, ""]:
+    """Of the stride, radians."""
+    return 2.0 * jnp.pi * task.goal.cadence * sensors["clock"][0]
 
 
 def _tolerance(value: Array, low: float, high: float, margin: float) -> Float[Array, ""]:

@@ -34,7 +34,7 @@ SOLE = 0.08
 """Height of the ankle above the sole, metres."""
 _HEEL, _TOE = -0.055, 0.155
 
-NOMINAL = (0.3, 0.6, 0.3)
+NOMINAL = (0.22, 0.44, 0.22)
 """Hip, knee and ankle of the pose in which an action of zero holds the walker: ankles under the hips, soles flat."""
 REACH = (0.8, 0.9, 0.6)
 """Radians by which one unit of action moves the target of hip, knee and ankle."""
@@ -205,7 +205,15 @@ def _leg(spec: mujoco.MjSpec, torso: mujoco.MjsBody, side: str, y: float) -> Non
             _inertial(body, MASSES[k], [middle, 0.001, -0.04], [0.004, 0.004, 0.001])
             # The foot alone has friction and decides it: `priority` keeps the floor's out of it.
             felt = {"condim": 3, "priority": 1, "friction": [0.9, 0.005, 0.0001]}
-            _felt(body, name.replace(hinge, "sole"), [RADII[k], half, 0], [middle, 0, RADII[k] - SOLE], _ALONG_X, colour, **felt)
+            _felt(
+                body,
+                name.replace(hinge, "sole"),
+                [RADII[k], half, 0],
+                [middle, 0, RADII[k] - SOLE],
+                _ALONG_X,
+                colour,
+                **felt,
+            )
         else:
             length = LENGTHS[k]
             _inertial(body, MASSES[k], [0.001, 0.002, -length / 2], [0.05, 0.05, 0.006])
@@ -248,6 +256,7 @@ def _sensors(spec: mujoco.MjSpec) -> None:
         spec.add_sensor(name=f"{joint}_velocity", type=kinds.mjSENS_JOINTVEL, **of)
     of = {"objtype": objects.mjOBJ_BODY, "objname": "torso"}
     spec.add_sensor(name="velocity", type=kinds.mjSENS_SUBTREELINVEL, **of)
+    spec.add_sensor(name="clock", type=kinds.mjSENS_CLOCK)
     for side in SIDES:
         of = {"objtype": objects.mjOBJ_XBODY, "objname": f"{side}_foot"}
         spec.add_sensor(name=f"{side}_foot", type=kinds.mjSENS_FRAMEPOS, **of)

@@ -46,9 +46,7 @@ def scene(shelf_x: float = 0.3, shelf_half: float = 0.06) -> Task:
             fixtures=[rows.box((shelf_half, shelf_half, 0.01), (shelf_x, 0.7, SHELF))],
         ),
         initial=rows.initial(object=(shelf_x, 0.7, SHELF + 0.026), hand_spread=(0, 0, 0)),
-        goal=rows.goal(
-            point=(0, 0, 0), stages=rows.stages(rows.Stage(rows.TCP, rows.OBJECT, 0.01, required=True))
-        ),
+        goal=rows.goal(point=(0, 0, 0), stages=rows.stages(rows.Stage(rows.TCP, rows.OBJECT, 0.01, required=True))),
         family=jnp.int32(0),
     )
 
@@ -178,6 +176,7 @@ def from_scratch(arena: Tabletop, task: Task) -> mujoco.MjModel:
                 g.friction[0] = row.free_friction
     for name in ("free", "mechanism"):
         spec.body(name).explicitinertial = False
+        spec.body(name).ipos = [np.nan] * 3  # unset, so that the geoms decide
     volumes = spec.compile()
     for slot, mass in (("free", row.free_mass), ("mechanism", row.mechanism_mass)):
         density = mass / volumes.body_mass[volumes.body(slot).id]
@@ -243,7 +242,9 @@ def test_lanes_shard_over_devices_with_the_same_result(starter):
 def test_the_mjx_step_lowers(envs, platform):
     env = envs["mjx"]
     params = jax.eval_shape(env.params, scene())
-    state, _ = jax.eval_shape(env.physics.init, params, *jax.eval_shape(env.arena.initial_state, jax.random.key(0), scene()))
+    state, _ = jax.eval_shape(
+        env.physics.init, params, *jax.eval_shape(env.arena.initial_state, jax.random.key(0), scene())
+    )
     ctrl = jax.ShapeDtypeStruct((5,), jnp.float32)
     lanes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((4, *x.shape), x.dtype), (params, state, ctrl))
     exported = export.export(jax.jit(jax.vmap(env.physics.step)), platforms=[platform])(*lanes)

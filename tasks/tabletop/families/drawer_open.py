@@ -47,9 +47,11 @@ def _build(factors: Mapping[str, Array]) -> Task:
             mechanism_point=(0.0, _HANDLE_Y, 0.0),
             observed=(MECHANISM, rows.ORIGIN),
             stages=rows.stages(
-                # Open fingers first: closed ones end up before the bar, from where nothing can be pulled.
+                # Open fingers, first over the bar and then down: from the front one of them stops before the bar,
+                # closed or not, and nothing can be pulled from there.
                 Stage(rows.GRIPPER, rows.ORIGIN, tolerance=0.02, offset=(0.1, 0.0, 0.0), scale=0.05),
-                Stage(rows.TCP, MECHANISM, tolerance=0.03, offset=(0.0, -0.03, -0.05), scale=0.2),
+                Stage(HAND, MECHANISM, tolerance=0.03, offset=(0.0, -0.005, 0.0), weights=(1, 1, 0), scale=0.2),
+                Stage(HAND, MECHANISM, tolerance=0.03, offset=(0.0, 0.0, -0.005), weights=(0, 0, 1), scale=0.1),
                 Stage(MECHANISM, rows.GOAL, tolerance=0.03, scale=0.2, required=True),
             ),
         ),

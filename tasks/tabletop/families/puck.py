@@ -41,7 +41,9 @@ GRASPED = Stage(GRIPPER, ORIGIN, tolerance=0.013, offset=(0.052, 0.0, 0.0), scal
 
 GRASP = (
     Waypoint(OBJECT, (-0.003, 0.0, 0.12), Stage(HAND, OBJECT, 0.02, weights=(1, 1, 0)), effort=-1.0),
-    Waypoint(OBJECT, (-0.003, 0.0, 0.03), Stage(HAND, OBJECT, 0.012, (0.0, 0.0, 0.034), weights=(0, 0, 1)), effort=-1.0),
+    Waypoint(
+        OBJECT, (-0.003, 0.0, 0.03), Stage(HAND, OBJECT, 0.012, (0.0, 0.0, 0.034), weights=(0, 0, 1)), effort=-1.0
+    ),
     Waypoint(OBJECT, (-0.003, 0.0, 0.03), Stage(GRIPPER, ORIGIN, 0.028, (0.037, 0.0, 0.0)), effort=1.0),
 )
 """Above the puck, down to it, close the gripper."""

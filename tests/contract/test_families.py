@@ -1,0 +1,174 @@
+"""Every registered family keeps the contract of `mtbench.task.Family` and its arena's."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mtbench.suite as suites
+from mtbench import registry
+from mtbench.errors import UsageError
+from mtbench.evaluate import play, play_jobs
+from mtbench.physics import BACKENDS
+from mtbench.policy import RandomPolicy
+from mtbench.task import TaskId
+
+FAMILIES = sorted(registry.families())
+ARENAS = sorted({family.arena for family in registry.families().values()})
+LANES = 4
+
+
+def suite_of(names: list[str]) -> suites.Suite:
+    """An unfrozen suite of some families."""
+    return suites.Suite("contract", 1, "", tuple(names), 60, True, {"train": {n: () for n in names}}, {}, {})
+
+
+@pytest.fixture(scope="module", params=ARENAS)
+def arena(request):
+    """All families of one arena in one environment per backend, and a random walk through it."""
+    names = [name for name in FAMILIES if registry.family(name).arena == request.param]
+    suite = suite_of(names)
+    ids = [TaskId(name, registry.family(name).version, seed) for name in names for seed in range(LANES)]
+    rows = jax.tree.map(jnp.asarray, suites.rows(ids, suite.families))
+    keys = jax.random.split(jax.random.key(0), len(ids))
+    envs = {backend: suite.env("train", backend) for backend in BACKENDS}
+    return suite, ids, rows, keys, envs
+
+
+@pytest.fixture(scope="module")
+def walks(arena):
+    """40 random steps of every lane; `traces` counts compilations."""
+    _, ids, rows, keys, envs = arena
+    env = envs["mujoco"]
+    traces = []
+
+    @jax.jit
+    def walk(keys, rows):
+        traces.append(1)
+        state, first = jax.vmap(env.reset)(keys, rows)
+        actions = jax.random.uniform(jax.random.key(1), (40, len(ids), env.action_size), minval=-1, maxval=1)
+        _, seen = jax.lax.scan(lambda s, a: jax.vmap(env.step)(s, a), state, actions)
+        return first, seen
+
+    return walk, traces, walk(keys, rows), walk(keys, rows)
+
+
+def test_shapes_and_values(arena, walks):
+    _, ids, _, _, envs = arena
+    _, _, (first, seen), _ = walks
+    env = envs["mujoco"]
+    assert first.observation.shape == (len(ids), env.observation_size)
+    assert first.quantities.shape == (len(ids), len(env.arena.quantities), 3)
+    for leaf in jax.tree.leaves((first, seen)):
+        assert bool(jnp.isfinite(leaf).all())
+    assert not bool(seen.diverged.any())
+
+
+def test_rewards_lie_in_the_unit_interval_and_are_one_at_success(arena, walks):
+    _, _, (_, seen), _ = walks
+    assert float(seen.reward.min()) >= 0.0 and float(seen.reward.max()) <= 1.0
+    assert float(seen.progress.min()) >= 0.0 and float(seen.progress.max()) <= 1.0
+    np.testing.assert_array_equal(np.asarray(seen.progress) == 1.0, np.asarray(seen.success))
+
+
+def test_no_task_begins_solved(arena):
+    suite, _, _, _, envs = arena
+    for position, name in enumerate(suite.families):
+        family = registry.family(name)
+        rows = jax.jit(jax.vmap(family.task))(jnp.arange(200))
+        rows = rows.replace(family=jnp.full(200, position, jnp.int32))
+        keys = jax.random.split(jax.random.key(5), 200)
+        _, first = jax.jit(jax.vmap(envs["mujoco"].reset))(keys, rows)
+        assert float(first.progress.max()) < 1.0, name
+
+
+def test_determinism_and_one_trace(arena, walks):
+    walk, traces, (first, seen), (again, seen_again) = walks
+    for one, other in zip(jax.tree.leaves((first, seen)), jax.tree.leaves((again, seen_again)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    _, _, rows, keys, _ = arena
+    flipped = jax.tree.map(lambda leaf: leaf[::-1], rows)
+    walk(keys, flipped)
+    assert len(traces) == 1, "other tasks of the same suite must not compile again"
+
+
+def test_no_observation_entry_is_stuck(arena, walks):
+    """Over families and time every entry moves, but for what the layout leaves empty in all of these families."""
+    _, _, _, _, envs = arena
+    _, _, (_, seen), _ = walks
+    spread = np.ptp(np.asarray(seen.observation).reshape(-1, envs["mujoco"].observation_size), axis=0)
+    stuck = set(np.flatnonzero(spread == 0.0))
+    # The tabletop's second object place (entries 11 to 17, and 29 to 35 of the frame before).
+    empty = {*range(11, 18), *range(29, 36)} if envs["mujoco"].arena.name == "tabletop" else set()
+    assert stuck <= empty
+
+
+def test_backends_agree_on_every_family(arena):
+    """The first observations are equal; after three steps of the same actions they still are, to a millimetre."""
+    _, ids, rows, keys, envs = arena
+    one_each = np.arange(0, len(ids), LANES)
+    rows, keys = jax.tree.map(lambda leaf: leaf[one_each], rows), keys[one_each]
+    seen = {}
+    for backend, env in envs.items():
+        state, first = jax.jit(jax.vmap(env.reset))(keys, rows)
+        step = jax.jit(jax.vmap(env.step))
+        frames = [first.observation]
+        for _ in range(3):
+            state, timestep = step(state, jnp.full((len(one_each), env.action_size), 0.2))
+            frames.append(timestep.observation)
+        seen[backend] = frames
+    np.testing.assert_allclose(seen["mujoco"][0], seen["mjx"][0], atol=1e-5)
+    np.testing.assert_allclose(seen["mujoco"][-1], seen["mjx"][-1], atol=2e-3)
+
+
+def test_the_expert_solves_its_tasks(arena):
+    """On 40 tasks that no suite lists: at least 95 %. benchmarks/experts.py measures more."""
+    suite, _, _, _, _ = arena
+    names = [name for name in suite.families if registry.family(name).expert is not None]
+    if not names:
+        with pytest.raises(UsageError, match="no scripted expert for"):
+            suite.expert()
+        return
+    scripted = suites.Suite("contract", 1, "", tuple(names), 200, True, {"train": {n: () for n in names}}, {}, {})
+    env = scripted.env("train", "mujoco")
+    jobs = [(TaskId(n, registry.family(n).version, 500_000 + s), 0) for n in names for s in range(40)]
+    table = play_jobs(env, scripted, scripted.expert(), jobs, name="expert", split="train")
+    for name, part in table.group_by("family"):
+        assert part["success"].mean() >= 0.95, name
+    random = play_jobs(env, scripted, RandomPolicy(env.action_size), jobs, name="random", split="train")
+    assert random["success"].mean() < 0.2, "tasks that chance solves measure nothing"
+
+
+def test_episodes_do_not_depend_on_their_neighbours(arena):
+    _, _, rows, keys, envs = arena
+    env = envs["mujoco"]
+    policy = RandomPolicy(env.action_size)
+    run = jax.jit(jax.vmap(lambda key, row: play(env, policy, key, row, 20)[0]))
+    together = run(keys, rows)
+    alone = run(keys[:2], jax.tree.map(lambda leaf: leaf[:2], rows))
+    np.testing.assert_allclose(together.return_[:2], alone.return_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_tasks_are_named_for_ever_and_distinct(name):
+    family = registry.family(name)
+    factors = jax.jit(jax.vmap(family.sample))(jnp.arange(10_000))
+    table = np.stack([np.asarray(factors[f.name]) for f in family.factors], 1)
+    assert len(np.unique(table, axis=0)) > 9_990
+    for column, factor in zip(table.T, family.factors, strict=True):
+        assert column.min() >= factor.low - 1e-6 and column.max() <= factor.high + 1e-6, factor.name
+    assert "{" not in family.describe(3) and family.describe(3) == family.describe(3)
+    if family.accept is not None:
+        assert bool(jax.vmap(family.accept)(factors).all())
+
+
+def test_factors_set_by_hand():
+    family = registry.family("push")
+    task = family.with_factors(0, {"object_mass": 0.6})
+    assert float(task.scene.free_mass) == pytest.approx(0.6)
+    with pytest.raises(UsageError, match="did you mean object_mass"):
+        family.with_factors(0, {"object_mas": 0.6})
+    with pytest.raises(UsageError, match=r"object_mass = 9 is outside \[0.5, 1.0\] kg"):
+        family.with_factors(0, {"object_mass": 9})
