@@ -107,8 +107,7 @@ class MTPPOConfig:
         for field, (holds, allowed) in rules.items():
             if not holds:
                 raise UsageError(f"{field} = {getattr(self, field)!r}: must be {allowed}")
-        batch = self.lanes * self.rollout_length
-        if batch % self.minibatches:
+        if (batch := self.lanes * self.rollout_length) % self.minibatches:
             raise UsageError(f"minibatches = {self.minibatches}: must divide lanes * rollout_length = {batch}")
 
 
@@ -282,8 +281,6 @@ class MTPPO:
 
         return jax.vmap(value_seed)(state.learner, jax.tree.map(self._split_seeds, timestep)).reshape(-1)
 
-    # ── Networks and optimiser ──
-
     def _actor(self, action_size: int) -> GaussianActor:
         config = self.config
         return GaussianActor(config.policy_hidden, action_size, config.activation, config.initial_std)
@@ -381,20 +378,13 @@ class MTPPO:
         scale = learner.returns.update(returns, family)
         reward = rollout.reward / scale.scale[family] if config.scale_rewards else rollout.reward
 
+        # The final observation is evaluated at every step, though it matters only where an episode ends: shapes are
+        # static, and a pass forward is little beside the gradient steps.
         inputs = _inputs(learner.observations, rollout.observation, rollout.context)
-        # Evaluated for every step, in one pass: dearer by half a forward pass than sorting out the steps that
-        # end an episode, and nothing beside the gradient steps.
         final_inputs = _inputs(learner.observations, rollout.final_observation, rollout.context)
         value, next_value = (self._value(learner.params, x) for x in (inputs, final_inputs))
-        advantage = gae(
-            reward,
-            value,
-            next_value,
-            terminated=rollout.terminated,
-            truncated=rollout.truncated,
-            discount=config.discount,
-            gae_lambda=config.gae_lambda,
-        )
+        ends = {"terminated": rollout.terminated, "truncated": rollout.truncated}
+        advantage = gae(reward, value, next_value, **ends, discount=config.discount, gae_lambda=config.gae_lambda)
         target = advantage + value
         groups = family if config.advantages_by_family else jnp.zeros_like(family)
         standardized = standardize_by_family(advantage, groups, num_families)
@@ -445,12 +435,11 @@ class MTPPO:
                 new_params, new_optimizer = keep(new_params, params), keep(new_optimizer, optimizer)
             return (new_params, new_optimizer, going), metrics | {"grad_norm": optax.global_norm(gradient)}
 
-        epoch_keys = jax.vmap(_fold, (None, 0))(key, jnp.arange(config.epochs))
-        order = jax.vmap(lambda key: jax.random.permutation(key, size))(epoch_keys)
+        epochs = jnp.arange(config.epochs)
+        order = jax.vmap(lambda epoch: jax.random.permutation(_fold(key, epoch), size))(epochs)
         start = (learner.params, learner.optimizer, jnp.array(True))
-        (params, optimizer, _), metrics = jax.lax.scan(
-            gradient_step, start, order.reshape(config.epochs * config.minibatches, -1)
-        )
+        steps = order.reshape(config.epochs * config.minibatches, -1)
+        (params, optimizer, _), metrics = jax.lax.scan(gradient_step, start, steps)
         return replace(learner, params=params, optimizer=optimizer), jax.tree.map(jnp.mean, metrics)
 
 

@@ -19,7 +19,7 @@ def describe(accelerators: bool | None = None) -> dict[str, Any]:
     """What a result file says about where it came from; neither the host's name nor its folders are in it.
 
     Args:
-      accelerators: name JAX's devices, which starts JAX; by default, only if this process has imported it anyway.
+      accelerators: name JAX's devices, which starts JAX; by default, only where JAX has been imported.
     """
     out: dict[str, Any] = {
         "command": command(sys.orig_argv),

@@ -79,7 +79,8 @@ def grid_video(
     size: tuple[int, int],
     fps: int,
 ) -> None:
-    """Plays a policy on rows × columns tasks, one family per column where there are enough, and writes a video.
+    """Plays a policy on rows × columns tasks, one family per column where there are enough, and writes a video,
+    or for a `.png` its last frame.
 
     Raises:
       MtbenchError: no OpenGL context can be made.
@@ -117,7 +118,9 @@ def grid_video(
             renderer.close()
             told(index + 1, len(ids))
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
-    if path.suffix == ".gif":
+    if path.suffix == ".png":
+        imageio.imwrite(partial, frames[-1])
+    elif path.suffix == ".gif":
         imageio.mimwrite(partial, list(frames), duration=1000 / fps, loop=0)
     else:
         with warnings.catch_warnings():

@@ -7,3 +7,8 @@ import os
 # Before JAX is imported: sharding is tested on virtual devices, everything else uses the first one.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+from mtbench import render  # noqa: E402
+
+# MuJoCo reads its choice of OpenGL when it is imported.
+render.choose_gl()

@@ -67,7 +67,8 @@ class Gaussian:
 class GaussianActor(nn.Module):
     """A policy whose mean is an MLP of its input and whose standard deviation is a parameter of its own.
 
-    A standard deviation that follows the observation or the context was tried and learnt more slowly.
+    A standard deviation that follows the observation learnt more slowly when tried, one that follows the context no
+    faster.
     """
 
     hidden: tuple[int, ...]

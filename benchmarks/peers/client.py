@@ -74,7 +74,7 @@ class ExpertServer:
           observations: [lanes, 39] in Meta-World's layout, with the goal shown.
 
         Returns:
-          float64 [lanes, 4], as the policies give them: they may exceed [-1, 1], and Meta-World's environments clip.
+          float64 [lanes, 4], as the policies give them: they may exceed [-1, 1], and environments clip.
         """
         expected = (len(self.families), OBSERVATION)
         if np.shape(observations) != expected:

@@ -6,14 +6,14 @@ A pool of envpool holds one task only. So the five tasks (reach, push, pick-plac
 button-press-topdown) are stepped in three ways, each with every count of environments:
 
   sync   one task after the other, all environments in one pool; a step waits for every environment.
-  async  one task after the other, all environments in one pool; half of them is handed out as soon as it is ready.
+  async  one task after the other, all environments in one pool; a step waits for the first half to be ready.
   mixed  five pools side by side, the environments shared out among them; each is sent its actions as soon as
-         it has answered, so that the threads work on the other four meanwhile. The nearest to one mixed batch.
+         it has answered, while the threads work on the other four. The nearest to one mixed batch.
 
 When tasks are taken in turn, the combined rate is the harmonic mean: equally many steps of each task. Every
-configuration runs in a fresh process, as mtbench measures itself: uniform actions drawn beforehand, resets included,
-one warm-up chunk, and the median over chunks of 50 steps of every environment. One JSON line is printed: the fastest
-configuration, and all of them under "configurations". envpool carries its own MuJoCo.
+configuration runs in a fresh process, as mtbench measures itself: uniform actions drawn beforehand, resets
+included, one warm-up chunk, and the median over chunks of 50 steps of every environment. One JSON line is
+printed: the fastest configuration, and all of them under "configurations". envpool carries its own MuJoCo.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Pool:
     """A running pool of one task, with uniform actions at hand."""
 
     def __init__(self, task_id: str, num_envs: int, batch_size: int, threads: int, seed: int) -> None:
+        """Builds the environments and has them reset; `answer` waits for the first of them."""
         import envpool
         import numpy as np
 
@@ -69,8 +70,8 @@ class Pool:
         return len(ids)
 
 
-def rates(pools: list[Pool], num_envs: int, seconds: float) -> list[float]:
-    """Steps per second of all pools together, per chunk, after one warm-up chunk."""
+def rate(pools: list[Pool], num_envs: int, seconds: float) -> tuple[float, float]:
+    """Median steps per second of all pools together over chunks, after a warm-up, and how long they took."""
     found: list[float] = []
     begin = time.perf_counter()
     while time.perf_counter() - begin < seconds or len(found) < 3 + 1:
@@ -80,7 +81,7 @@ def rates(pools: list[Pool], num_envs: int, seconds: float) -> list[float]:
         found.append(steps / (time.perf_counter() - start))
         if len(found) == 1:
             begin = time.perf_counter()
-    return found[1:]
+    return statistics.median(found[1:]), time.perf_counter() - begin
 
 
 def measure(mode: str, num_envs: int, threads: int, seconds: float, seed: int = 0) -> dict[str, Any]:
@@ -98,18 +99,20 @@ def measure(mode: str, num_envs: int, threads: int, seconds: float, seed: int = 
     """
     warnings.simplefilter("ignore")
     per_task: dict[str, float] = {}
-    begin = time.perf_counter()
     if mode == "mixed":
         sizes = [num_envs // len(TASKS) + (i < num_envs % len(TASKS)) for i in range(len(TASKS))]
-        pools = [Pool(task_id, size, size, threads, seed) for task_id, size in zip(TASKS.values(), sizes, strict=True)]
-        combined = statistics.median(rates(pools, num_envs, seconds))
-        per_task = {task: combined * size / num_envs for task, size in zip(TASKS, sizes, strict=True)}
+        shares = dict(zip(TASKS, sizes, strict=True))
+        pools = [Pool(TASKS[task], size, size, threads, seed) for task, size in shares.items()]
+        combined, elapsed = rate(pools, num_envs, seconds)
+        per_task = {task: combined * size / num_envs for task, size in shares.items()}
     else:
+        elapsed = 0.0
         batch = num_envs if mode == "sync" else max(1, num_envs // 2)
         for task, task_id in TASKS.items():
             pool = Pool(task_id, num_envs, batch, threads, seed)
-            per_task[task] = statistics.median(rates([pool], num_envs, seconds / len(TASKS)))
-            del pool
+            per_task[task], took = rate([pool], num_envs, seconds / len(TASKS))
+            elapsed += took
+            del pool  # before the next one is built
         combined = statistics.harmonic_mean(per_task.values())
     return {
         "mode": mode,
@@ -117,7 +120,7 @@ def measure(mode: str, num_envs: int, threads: int, seconds: float, seed: int = 
         "threads": threads,
         "env_steps_per_second": combined,
         "per_task": per_task,
-        "seconds": time.perf_counter() - begin,
+        "seconds": elapsed,
         "peak_memory_mb": peak_memory() / MEGABYTE,
     }
 
@@ -137,12 +140,13 @@ def settings() -> dict[str, Any]:
 
 def main() -> None:
     """Prints one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument("--num-envs", nargs="*", type=int, default=[16, 64, 128], help="at least 5 each")
     parser.add_argument("--modes", nargs="*", default=list(MODES), choices=MODES)
     parser.add_argument("--threads", type=int, default=cores, help="of a pool; the cores at hand by default")
-    parser.add_argument("--seconds", type=float, default=10.0, help="least time to measure, per configuration")
+    parser.add_argument("--seconds", type=float, default=10.0, help="least time to measure a configuration")
     arguments = parser.parse_args()
     if min(arguments.num_envs) < len(TASKS):
         parser.error(f"--num-envs: {min(arguments.num_envs)} is fewer than the {len(TASKS)} tasks")

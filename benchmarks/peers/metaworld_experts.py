@@ -7,8 +7,8 @@ Runs in the peers' environment; client.py starts it and speaks to it over its st
     in    a frame        float64 [lanes, 39], Meta-World's observations
     out   a frame        float64 [lanes, 4], the policies' actions, which may exceed [-1, 1]
 
-and so on, frame by frame, until the input ends. A frame is its length in bytes (little-endian, 4 bytes) and then the
-numbers (little-endian, row by row).
+and so on, frame by frame, until the input ends. A frame is its length in bytes, in 4 bytes, and then the
+numbers row by row, all of it little-endian.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ FRAME = struct.Struct("<I")
 
 
 def policies(families: list[str]) -> list[Any]:
-    """Meta-World's policy for each lane; lanes of a family share one, since policies keep nothing between calls."""
+    """Meta-World's policy for each lane; lanes of a family share one, since policies keep no state."""
     from metaworld.policies import ENV_POLICY_MAP
 
     unknown = sorted({name for name in families if f"{name}-v3" not in ENV_POLICY_MAP})
     if unknown:
         known = sorted(name.removesuffix("-v3") for name in ENV_POLICY_MAP)
-        raise ValueError(f"Meta-World has no scripted policy for {', '.join(unknown)}; it has {', '.join(known)}")
+        raise ValueError(f"Meta-World has no policy for {', '.join(unknown)}; it has {', '.join(known)}")
     made = {name: ENV_POLICY_MAP[f"{name}-v3"]() for name in set(families)}
     return [made[name] for name in families]
 
@@ -71,7 +71,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
     while header := source.read(FRAME.size):
         (size,) = FRAME.unpack(header)
         if size != expected:
-            raise ValueError(f"a frame of {size} bytes: expected {expected}, {len(lanes)} lanes of {OBSERVATION}")
+            raise ValueError(f"a frame of {size} bytes: expected {expected}, for {len(lanes)} lanes")
         body = bytearray(source.read(size))
         if len(body) < size:
             return None

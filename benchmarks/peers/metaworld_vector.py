@@ -3,8 +3,8 @@
     .venv-peers/bin/python benchmarks/peers/metaworld_vector.py --seconds 10
 
 Runs in the peers' environment, and prints a JSON line per strategy. Each is measured in a fresh process, as
-mtbench measures itself: uniform actions drawn beforehand, resets included, one warm-up chunk, and the median over
-chunks of 50 vector steps.
+mtbench measures itself: uniform actions drawn beforehand, resets included, one warm-up chunk, and the median
+over chunks of 50 vector steps.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def measure(strategy: str, seconds: float, seed: int = 0) -> dict[str, Any]:
     import metaworld  # noqa: F401  (registers Meta-World/MT10)
     import numpy as np
 
-    gymnasium.logger.min_level = gymnasium.logger.DISABLED
+    gymnasium.logger.min_level = gymnasium.logger.ERROR
     envs = gymnasium.make_vec("Meta-World/MT10", vector_strategy=strategy, seed=seed)
     try:
         random = np.random.default_rng(seed)
@@ -119,7 +119,8 @@ def _private_memory(pid: int) -> int:
 
 def main() -> None:
     """Prints a JSON line per strategy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--strategies", nargs="*", default=["sync", "async"], choices=["sync", "async"])
     parser.add_argument("--seconds", type=float, default=10.0, help="least time to measure, per strategy")
     arguments = parser.parse_args()

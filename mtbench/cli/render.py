@@ -18,7 +18,7 @@ class Arguments:
     source: Annotated[str, tyro.conf.Positional]
     """Folder of a training run, or the name of a suite or family to show its scripted expert."""
     out: Path | None = None
-    """File to write, .mp4 or .gif; by default video.mp4 in the run's folder, or NAME.mp4 here."""
+    """File to write: .mp4, .gif, or .png for the last frame; by default video.mp4 in the run's folder, or NAME.mp4 here."""
     policy: str = "auto"
     """auto (the trained policy, or the expert of a suite), expert, or random."""
     split: str = "iid"
@@ -78,8 +78,8 @@ def run(argv: list[str]) -> int:
     if min(arguments.rows, arguments.columns, arguments.width, arguments.height, arguments.fps) < 1:
         raise UsageError("--rows, --columns, --width, --height and --fps must be at least 1")
     target = claim(arguments.out or out, force=arguments.force)
-    if target.suffix not in (".mp4", ".gif"):
-        raise UsageError(f"{target}: the file's name must end in .mp4 or .gif")
+    if target.suffix not in (".mp4", ".gif", ".png"):
+        raise UsageError(f"{target}: the file's name must end in .mp4, .gif or .png")
     render.grid_video(
         env,
         suite,

@@ -17,8 +17,6 @@ from .arena import Goal, Initial, Scene
 
 DURATION = 10.0
 """Seconds in which the distance is to be walked: 500 control steps."""
-CADENCE = 0.95
-"""Strides per second at 1 m/s."""
 SHARE = 0.8
 """The distance is this share of what the target speed covers in `DURATION`: the rest is for setting off."""
 
@@ -38,8 +36,6 @@ def _build(factors: Mapping[str, Array]) -> Task:
         initial=Initial(height=height, spread=jnp.float32(0.05)),
         goal=Goal(
             speed=speed,
-            # As people do: of a higher speed one half comes from longer steps and one from quicker ones.
-            cadence=CADENCE * jnp.sqrt(speed),
             distance=SHARE * DURATION * speed,
             height=height,
         ),

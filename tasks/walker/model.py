@@ -122,7 +122,7 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
     )
     floor = spec.add_material(name="floor", reflectance=0.08, shininess=0.1, specular=0.1)
     floor.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "checker"
-    # Two squares to a metre, two metres to a tile.
+    # Squares of half a metre, so that a picture tells the distance.
     floor.texrepeat, floor.texuniform = [1.0, 1.0], True
     for name, rgba in PALETTE.items():
         spec.add_material(name=name, rgba=rgba, shininess=0.4, specular=0.4)
@@ -135,7 +135,6 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
         condim=1,
         **_FLOOR,
     )
-    # Mocap bodies would move it without an edit, but they are part of the state; a picture needs no physics.
     world.add_site(
         name="finish", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.04, 0.8, 0.002], pos=[0, 0, -4], material="amber"
     )

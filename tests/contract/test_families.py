@@ -100,8 +100,9 @@ def test_no_observation_entry_is_stuck(arena, walks):
     _, _, (_, seen), _ = walks
     spread = np.ptp(np.asarray(seen.observation).reshape(-1, envs["mujoco"].observation_size), axis=0)
     stuck = set(np.flatnonzero(spread == 0.0))
-    # The tabletop's second object place (entries 11 to 17, and 29 to 35 of the frame before).
-    empty = {*range(11, 18), *range(29, 36)} if envs["mujoco"].arena.name == "tabletop" else set()
+    # The tabletop's second object place (entries 11 to 17, and 29 to 35 of the frame before), and the quaternions' w:
+    # random motion turns nothing so far that it rounds to less than 1.
+    empty = {7, 25, *range(11, 18), *range(29, 36)} if envs["mujoco"].arena.name == "tabletop" else set()
     assert stuck <= empty
 
 

@@ -54,7 +54,6 @@ def test_train_eval_render(trained, capsys):
 def test_render_writes_a_video_that_moves(tmp_path):
     import imageio.v2 as imageio
 
-    render.choose_gl()
     target = tmp_path / "expert.gif"
     words = ["--rows", "1", "--columns", "2", "--width", "64", "--height", "48", "--seconds", "0.5"]
     assert run("render", "STARTER", "--out", target, *words) == 0
@@ -77,14 +76,17 @@ def test_render_writes_a_video_that_moves(tmp_path):
             "unknown split of STARTER 'idd': did you mean iid",
         ),
         (["train", "MT1/reach", "--run-dir", "{tmp}/r", "--learning-rate", "-1"], "learning_rate"),
-        (["train", "MT1/reach", "--run-dir", "{run}"], "exists"),
+        (
+            ["train", "MT1/reach", "--run-dir", "{run}"],
+            "holds a run of mt-ppo: --resume continues it, --force replaces it",
+        ),
         (["train", "MT1/reach", "--run-dir", "{tmp}/nothing", "--resume"], "{tmp}/nothing"),
         (["train", "MT1/reach", "--run-dir", "/dev/null/r"], "/dev/null"),
         (["eval", "{tmp}/nothing"], "{tmp}/nothing"),
         (["eval", "{run}", "--splits", "idd", "--out", "{tmp}/e"], "unknown split"),
         (["eval", "{run}", "--out", "/dev/null/e"], "cannot write to /dev/null/e"),
         (["render", "no-such-thing"], "unknown run folder, suite or family 'no-such-thing'"),
-        (["render", "reach", "--out", "{tmp}/x.avi"], "must end in .mp4 or .gif"),
+        (["render", "reach", "--out", "{tmp}/x.avi"], "must end in .mp4, .gif or .png"),
         (["tasks", "rech"], "did you mean reach"),
         (["bench", "STARTER", "--lanes", "0"], "at least 1"),
     ],
@@ -106,13 +108,13 @@ def test_a_damaged_checkpoint_and_another_digest(trained, tmp_path, capsys):
     for path in sorted(copy.glob("checkpoints/*/**/*")):
         if path.is_file() and path.stat().st_size > 64:
             path.write_bytes(path.read_bytes()[:32])
-    assert run("eval", copy) == 1
+    assert run("eval", copy, "--out", tmp_path / "scores") == 1
     assert capsys.readouterr().err.startswith("mtbench: ")
     shutil.rmtree(copy)
     shutil.copytree(trained, copy)
     record = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps({**record, "digest": "0" * 16}))
-    assert run("eval", copy) == 2
+    assert run("eval", copy, "--out", tmp_path / "scores") == 2
     assert "with digest 0000000000000000, the installed suite has" in capsys.readouterr().err
 
 

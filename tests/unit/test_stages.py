@@ -26,7 +26,7 @@ def judge(tcp, obj, goal):
 
 @pytest.mark.parametrize(
     ("tcp", "obj", "stage"),
-    [((0.5, 0, 0), (0, 0, 0), 0), ((0.01, 0, 0), (0, 0, 0.05), 1), ((0, 0, 0.2), (0, 0, 0.19), 2)],
+    [((0.5, 0, 0), (0, 0, 0), 0), ((0.01, 0, 0.05), (0, 0, 0.05), 1), ((0, 0, 0.2), (0, 0, 0.19), 2)],
 )
 def test_stages_reached(tcp, obj, stage):
     progress, success, reached = judge(tcp, obj, (0, 0, 1))

@@ -27,7 +27,7 @@ def _build(factors: Mapping[str, Array]) -> Task:
         goal=rows.goal(
             point=(factors["goal_x"], factors["goal_y"], factors["goal_z"]),
             stages=rows.stages(
-                rows.Stage(rows.TCP, rows.OBJECT, tolerance=0.025, scale=0.15),
+                rows.Stage(rows.TCP, rows.OBJECT, tolerance=0.04, scale=0.15),
                 puck.GRASPED,
                 rows.Stage(
                     rows.OBJECT, rows.ORIGIN, 0.0, (0, 0, 0.045), weights=(0, 0, 1), relation=BEYOND, scale=0.05

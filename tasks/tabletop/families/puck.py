@@ -36,7 +36,7 @@ def apart(factors: Mapping[str, Array]) -> Bool[Array, ""]:
     return jnp.hypot(dx, dy) >= 0.15
 
 
-GRASPED = Stage(GRIPPER, ORIGIN, tolerance=0.013, offset=(0.052, 0.0, 0.0), scale=0.02)
+GRASPED = Stage(GRIPPER, ORIGIN, tolerance=0.018, offset=(0.052, 0.0, 0.0), scale=0.02)
 """The claws are as far apart as they are when they hold the puck."""
 
 GRASP = (
