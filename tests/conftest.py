@@ -8,7 +8,7 @@ import os
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from mtbench import render  # noqa: E402
+from mtbench import render
 
 # MuJoCo reads its choice of OpenGL when it is imported.
 render.choose_gl()

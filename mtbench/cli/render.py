@@ -16,9 +16,9 @@ class Arguments:
     """Write a video of a policy or an expert on a grid of tasks, offscreen."""
 
     source: Annotated[str, tyro.conf.Positional]
-    """Folder of a training run, or the name of a suite or family to show its scripted expert."""
+    """Folder of a training run, or a suite or family, whose scripted expert is shown."""
     out: Path | None = None
-    """File to write: .mp4, .gif, or .png for the last frame; by default video.mp4 in the run's folder, or NAME.mp4 here."""
+    """File to write: .mp4, .gif, or .png (last frame); by default video.mp4 in the run, or NAME.mp4 here."""
     policy: str = "auto"
     """auto (the trained policy, or the expert of a suite), expert, or random."""
     split: str = "iid"

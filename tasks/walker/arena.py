@@ -23,7 +23,7 @@ from . import model as topology
 QUANTITIES = ("torso", "up", "velocity", "command", "joints", "beat", "right_foot", "left_foot", "goal", "origin")
 """Hip (m, world frame); torso's upward direction (unit vector); velocity of the centre of mass (m/s); velocity that
 is asked for (m/s); root mean square of the joints' speeds (rad/s, first entry); how far the right foot is to be
-before the left by the beat (m); ankles (m); the point on the floor that is to be passed (m); zero."""
+ahead of the left by the beat (m); ankles (m); the point on the floor that is to be passed (m); zero."""
 TORSO, UP, VELOCITY, COMMAND, JOINTS, BEAT, RIGHT_FOOT, LEFT_FOOT, GOAL, ORIGIN = range(len(QUANTITIES))
 
 FALLEN_HEIGHT = 0.65
@@ -219,7 +219,7 @@ def reward(named: Mapping[str, Array]) -> Float[Array, ""]:
     """Posture times a weighted sum: walking while bent double is worth little, however fast."""
     posture = named["upright"] * named["height"]
     # Speed counts most. Without a beat one foot stays in front for ever and the other is brought up to it; without
-    # ease the walker trembles forward. Standing is worth a third, so that not to fall is learnt first.
+    # ease the walker trembles forward. Standing is worth two fifths, so that not to fall is learnt first.
     return posture * (0.1 + 0.2 * named["ease"] + named["rhythm"] * (0.2 + 0.5 * named["speed"]))
 
 
