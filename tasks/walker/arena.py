@@ -83,6 +83,7 @@ class Walker:
     show_goal: bool = True
     iterations: int = 5
     model: mujoco.MjModel = field(init=False)
+    _index: _Index = field(init=False, repr=False)
 
     name = "walker"
     edits = _EDITS

@@ -24,7 +24,7 @@ SHARE = 0.8
 def _build(factors: Mapping[str, Array]) -> Task:
     speed = factors["target_speed"]
     lengths = factors["leg_length"] * jnp.array([0.5, 0.5])
-    height = topology.height((lengths[0], lengths[1]))
+    height = topology.height([lengths[0], lengths[1]])
     return Task(
         scene=Scene(
             torso_mass=factors["torso_mass"],
@@ -39,7 +39,7 @@ def _build(factors: Mapping[str, Array]) -> Task:
             distance=SHARE * DURATION * speed,
             height=height,
         ),
-        family=0,
+        family=jnp.int32(0),
     )
 
 

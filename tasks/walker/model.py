@@ -7,6 +7,9 @@ swings forward and the toes rise, knees as they bend, pitch as the torso leans f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import mujoco
 import numpy as np
 
@@ -62,8 +65,8 @@ _DOWN = (0.0, 1.0, 0.0, 0.0)
 _ALONG_X = (0.70710678, 0.0, 0.70710678, 0.0)
 
 
-def height(lengths: tuple[float, float] = LENGTHS) -> float:
-    """Height of the hip in the nominal pose, metres."""
+def height(lengths: Sequence[Any] = LENGTHS) -> Any:
+    """Height of the hip in the nominal pose, metres; `lengths` of thigh and shin may be traced."""
     thigh, shin = lengths
     hip, knee, _ = NOMINAL
     return SOLE + thigh * np.cos(hip) + shin * np.cos(knee - hip)
