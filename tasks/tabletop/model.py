@@ -47,6 +47,8 @@ def build(slots: dict[str, dict[str, int]], *, iterations: int = 10) -> mujoco.M
     # The callers of physics want a diverged lane to stay visible, and fixtures move from task to task.
     option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET) | int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
 
+    # MJX keeps the nearest contacts; the C engine ignores this. A grasp with table and fixture has fewer.
+    spec.add_numeric(name="max_contact_points", size=1, data=[16])
     _surroundings(spec)
     _hand(spec)
     _slots(spec, slots)
