@@ -121,11 +121,6 @@ class Family:
         return {f.name: (f.low + f.high) / 2 for f in self.factors}
 
 
-def stack(tasks: list[Task]) -> Task:
-    """Joins tasks of one arena along a new leading axis."""
-    return jax.tree.map(lambda *rows: np.stack(rows), *tasks)
-
-
 def digest(tasks: Task, decimals: int = 5) -> str:
     """Fingerprint of rows: every number of every leaf, rounded, so that it survives another machine's last bit."""
     import hashlib

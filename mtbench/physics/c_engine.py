@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from mujoco import mjx
 
 from . import derive
-from .protocol import Causes, Sensors, State
+from .protocol import Causes, Sensors, State, named_sensors
 
 _VELOCITY = int(mujoco.mjtStage.mjSTAGE_VEL)
 
@@ -48,14 +48,14 @@ class CEngine:
         sensordata = self._call(
             self._sense, jax.ShapeDtypeStruct((model.nsensordata,), jnp.float32), params, _row(state)
         )
-        return state, self._named(sensordata)
+        return state, named_sensors(self.model, sensordata)
 
     def step(self, params: Float[Array, " p"], state: State, ctrl: Float[Array, " nu"]) -> tuple[State, Sensors]:
         """See `Physics.step`."""
         row = _row(state)
         out = jax.ShapeDtypeStruct((row.size + self.model.nsensordata,), jnp.float32)
         result = self._call(self._step, out, params, row, ctrl)
-        return self._state(result[: row.size]), self._named(result[row.size :])
+        return self._state(result[: row.size]), named_sensors(self.model, result[row.size :])
 
     def _call(self, function, out: jax.ShapeDtypeStruct, *args: Array) -> Array:
         # A host callback has no derivative: actions enter as constants.
@@ -66,13 +66,6 @@ class CEngine:
         nq, nv, na = self.model.nq, self.model.nv, self.model.na
         qpos, qvel, act, warmstart, time = jnp.split(row, np.cumsum([nq, nv, na, nv]))
         return State(qpos, qvel, act, warmstart, time[0])
-
-    def _named(self, sensordata: Array) -> Sensors:
-        model = self.model
-        return {
-            model.sensor(i).name: sensordata[adr : adr + dim]
-            for i, (adr, dim) in enumerate(zip(model.sensor_adr, model.sensor_dim, strict=True))
-        }
 
     def _pool(self, lanes: int) -> _Pool:
         with self._lock:

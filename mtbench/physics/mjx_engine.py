@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from mujoco import mjx
 
 from . import derive
-from .protocol import Causes, Sensors, State
+from .protocol import Causes, Sensors, State, named_sensors
 
 
 class MjxEngine:
@@ -54,8 +54,4 @@ class MjxEngine:
         """Sensors at the present state: after a step they are one substep old, so the early stages run again."""
         data = mjx.com_vel(m, mjx.com_pos(m, mjx.kinematics(m, data)))
         data = mjx.sensor_vel(m, mjx.sensor_pos(m, data))
-        model = self.model
-        return {
-            model.sensor(i).name: data.sensordata[adr : adr + dim]
-            for i, (adr, dim) in enumerate(zip(model.sensor_adr, model.sensor_dim, strict=True))
-        }
+        return named_sensors(self.model, data.sensordata)

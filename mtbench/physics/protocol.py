@@ -65,6 +65,14 @@ class Physics(Protocol):
         ...
 
 
+def named_sensors(model: mujoco.MjModel, sensordata: Float[Array, " n"]) -> Sensors:
+    """Splits a flat vector of readings by the names that the model gives its sensors."""
+    return {
+        model.sensor(i).name: sensordata[adr : adr + dim]
+        for i, (adr, dim) in enumerate(zip(model.sensor_adr, model.sensor_dim, strict=True))
+    }
+
+
 def diverged(state: State) -> Bool[Array, ""]:
     """Whether the simulation of a lane has broken down: a number that is not finite, or a speed past `MAX_SPEED`."""
     finite = jnp.isfinite(state.qpos).all() & jnp.isfinite(state.qvel).all()
