@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -17,11 +17,12 @@ from mtbench.stages import Conditions
 from .rows import HAND, ORIGIN, Stage, conditions, vector
 
 MAX_WAYPOINTS = 6
+_FAR = 10.0
 
 
 @dataclass(frozen=True)
 class Waypoint:
-    """Go to `target + offset` until `arrived` holds; the last waypoint never ends."""
+    """Bring `subject` to `target + offset` until `arrived` holds; the last waypoint never ends."""
 
     target: int
     offset: Sequence[Any]
@@ -30,8 +31,13 @@ class Waypoint:
     """The gripper's action on the way: positive closes."""
     gain: float = 10.0
     """Action per metre of distance to the waypoint."""
-    blend: Sequence[float] = field(default=(1.0, 1.0, 1.0))
-    """Axes along which the hand moves; the others keep still."""
+    blend: Sequence[float] = (1.0, 1.0, 1.0)
+    """Axes along which the hand moves; the others keep still. A number below 1 slows an axis down."""
+    subject: int = HAND
+    """What is brought there: the hand, or what it holds."""
+    low: Sequence[float] = (-_FAR, -_FAR, -_FAR)
+    """Bounds of the point that is headed for; `high` likewise."""
+    high: Sequence[float] = (_FAR, _FAR, _FAR)
 
 
 @struct.dataclass
@@ -44,6 +50,9 @@ class Waypoints:
     effort: Float[Array, " w"]
     gain: Float[Array, " w"]
     blend: Float[Array, "w 3"]
+    subject: Int[Array, " w"]
+    low: Float[Array, "w 3"]
+    high: Float[Array, "w 3"]
 
 
 def table(rows: Sequence[Waypoint]) -> Waypoints:
@@ -63,6 +72,9 @@ def table(rows: Sequence[Waypoint]) -> Waypoints:
         effort=jnp.array([r.effort for r in padded], jnp.float32),
         gain=jnp.array([r.gain for r in padded], jnp.float32),
         blend=jnp.stack([vector(r.blend) for r in padded]),
+        subject=jnp.array([r.subject for r in padded], jnp.int32),
+        low=jnp.stack([vector(r.low) for r in padded]),
+        high=jnp.stack([vector(r.high) for r in padded]),
     )
 
 
@@ -88,6 +100,6 @@ class Expert:
         quantities = timestep.quantities
         reached = script.arrived.errors(quantities) <= script.arrived.tolerance
         now = jnp.minimum(jnp.cumprod(reached).sum(), MAX_WAYPOINTS - 1)
-        target = quantities[script.target[now]] + script.offset[now]
-        move = script.gain[now] * script.blend[now] * (target - quantities[HAND])
+        target = jnp.clip(quantities[script.target[now]] + script.offset[now], script.low[now], script.high[now])
+        move = script.gain[now] * script.blend[now] * (target - quantities[script.subject[now]])
         return carry, jnp.clip(jnp.append(move, script.effort[now]), -1.0, 1.0)

@@ -6,14 +6,14 @@ some of them; the rest is parked. Lengths are half sizes in metres, as in MuJoCo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.stages import MAX_STAGES, NEAR, Conditions, Stages
 
@@ -55,7 +55,7 @@ QUANTITIES = (
 HAND, TCP, OBJECT, OBJECT_TIP, MECHANISM, MECHANISM_TIP, JOINTS, GRIPPER, GOAL, ORIGIN = range(len(QUANTITIES))
 
 PARKED = 1e-3
-"""Size of a geom that is not used: it hides inside its body."""
+"""Size of a geom that is not used."""
 # Far behind the table and above its plane, which has no end.
 PARKED_FREE = (0.0, 4.0, 1.0)
 PARKED_MECHANISM = (0.5, 4.0, 1.0)
@@ -84,7 +84,7 @@ class Scene:
     free_friction: Float[Array, ""]
     """Sliding friction of the free object."""
     free_drag: Float[Array, ""]
-    """Damping of the free joint: 0, or so large that an unused object stays where it is parked."""
+    """Damping of the free joint, N s/m and N m s: for an unused object so large that it stays where it is parked."""
     mechanism_mass: Float[Array, ""]
     mechanism_pos: Float[Array, 3]
     mechanism_quat: Float[Array, 4]
@@ -172,6 +172,9 @@ def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
       ValueError: the slot has too few geoms of a type.
     """
     size, pos, quat, colour, used = [], [], [], [], []
+    # What is left over hides inside a geom in use: the body's origin may be a hole that something else fills.
+    hidden = shapes[0].pos if shapes else (0.0, 0.0, 0.0)
+    parked = (1.0, 4.0, 1.0) if name == "fixtures" else hidden
     for kind, capacity in CAPACITY[name].items():
         chosen = [shape for shape in shapes if shape.kind == kind]
         if len(chosen) > capacity:
@@ -184,7 +187,7 @@ def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
             used.append(1.0)
         for _ in range(capacity - len(chosen)):
             size.append(vector((PARKED, PARKED, PARKED)))
-            pos.append(vector((1.0, 4.0, 1.0) if name == "fixtures" else (0.0, 0.0, 0.0)))
+            pos.append(vector(parked))
             quat.append(vector((1.0, 0.0, 0.0, 0.0)))
             colour.append(0)
             used.append(0.0)
@@ -330,6 +333,24 @@ def goal(
         vector(mechanism_tip),
         jnp.array(observed, jnp.int32),
     )
+
+
+def apart(
+    least: float, first: str = "object", second: str = "goal"
+) -> Callable[[Mapping[str, Array]], Bool[Array, ""]]:
+    """Meta-World's rule of placement: two sampled places keep this distance, metres, seen from above.
+
+    Args:
+      least: the least distance.
+      first: prefix of the factors `_x` and `_y` of one place.
+      second: of the other.
+    """
+
+    def accept(factors: Mapping[str, Array]) -> Bool[Array, ""]:
+        dx, dy = (factors[f"{first}_{axis}"] - factors[f"{second}_{axis}"] for axis in "xy")
+        return jnp.hypot(dx, dy) >= least
+
+    return accept
 
 
 def slots_used(scenes: Scene) -> dict[str, dict[str, int]]:

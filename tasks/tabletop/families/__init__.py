@@ -1,7 +1,57 @@
-"""One file per family; each says what Meta-World v3 family it rebuilds and where it differs."""
+"""Meta-World's families, one file per piece of hardware."""
 
 from __future__ import annotations
 
-from . import button_press_topdown, drawer_open, pick_place, push, reach
+from . import (
+    bins,
+    button,
+    coffee,
+    cube,
+    dial,
+    door,
+    drawer,
+    faucet,
+    hammer,
+    handle,
+    hoop,
+    lever,
+    lid,
+    lock,
+    nut,
+    peg,
+    pit,
+    plate,
+    plug,
+    puck,
+    shelf,
+    soccer,
+    stick,
+    window,
+)
 
-FAMILIES = (reach.FAMILY, push.FAMILY, pick_place.FAMILY, drawer_open.FAMILY, button_press_topdown.FAMILY)
+FAMILIES = (
+    *puck.FAMILIES,
+    *drawer.FAMILIES,
+    *button.FAMILIES,
+    *cube.FAMILIES,
+    *pit.FAMILIES,
+    *nut.FAMILIES,
+    *hoop.FAMILIES,
+    *bins.FAMILIES,
+    *lid.FAMILIES,
+    *coffee.FAMILIES,
+    *dial.FAMILIES,
+    *door.FAMILIES,
+    *lock.FAMILIES,
+    *hammer.FAMILIES,
+    *peg.FAMILIES,
+    *plug.FAMILIES,
+    *shelf.FAMILIES,
+    *soccer.FAMILIES,
+    *stick.FAMILIES,
+    *faucet.FAMILIES,
+    *handle.FAMILIES,
+    *lever.FAMILIES,
+    *plate.FAMILIES,
+    *window.FAMILIES,
+)

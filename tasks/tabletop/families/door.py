@@ -1,0 +1,129 @@
+"""A door with a handle, to be opened or closed. After Meta-World v3 `door-open` and `door-close`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jaxtyping import Array
+
+from mtbench.task import Factor, Family, Task
+
+from .. import rows
+from ..expert import Waypoint
+from ..rows import GOAL, HAND, MECHANISM, Shape, Stage
+from .placing import placed
+
+_HEIGHT = 0.15
+"""Height of the placement point, the middle of the frame."""
+_HANDLE = (0.3757, -0.1071, 0.0)
+_AJAR = -1.3
+"""Where Meta-World's open door comes to rest: its frame pushes it there from -1.57 within thirty steps."""
+
+FRAME = (
+    rows.box((0.016, 0.106, 0.15), (0.204, 0.0, 0.0), "walnut"),
+    rows.box((0.016, 0.106, 0.15), (-0.204, 0.0, 0.0), "walnut"),
+    rows.box((0.188, 0.106, 0.012), (0.0, 0.0, 0.138), "walnut"),
+    rows.box((0.188, 0.106, 0.012), (0.0, 0.0, -0.138), "walnut"),
+    rows.box((0.188, 0.012, 0.126), (0.0, 0.094, 0.0), "walnut"),
+)
+"""The door's frame about its middle; locks have the same."""
+
+
+def _door(grip: Array) -> list[Shape]:
+    """The door, its hinge at the origin; `grip` is the half length of the handle's bar."""
+    return [
+        rows.box((0.18, 0.01, 0.123), (0.185, 0.0, 0.0), "sky"),
+        rows.box((0.0248, 0.012, 0.0248), (0.325, -0.006, 0.0), "steel"),
+        rows.capsule(0.013, 0.034, (0.325, -0.065, 0.0), rows.ALONG_Y, "steel"),
+        rows.capsule(0.019, grip, (0.325 + grip, -0.12, 0.0), rows.ALONG_X, "coral"),
+        rows.box((0.054, 0.0204, 0.0204), (0.395, -0.12, 0.0), "coral"),
+    ]
+
+
+def _task(factors: Mapping[str, Array], initial: rows.Initial, shift: tuple[float, float], *stages: Stage) -> Task:
+    """A task whose goal lies at `shift` from the placement point."""
+    x, y = factors["door_x"], factors["door_y"]
+    return Task(
+        scene=rows.scene(
+            mechanism=_door(factors["grip_length"] / 2),
+            mechanism_mass=factors["door_mass"],
+            mechanism_pos=(x - 0.185, y - 0.1, _HEIGHT),
+            hinge=rows.Joint((0.0, 0.0, 1.0), (-2.0, 0.0), damping=factors["door_damping"], armature=0.003),
+            fixtures=placed(FRAME, (x, y, _HEIGHT)),
+        ),
+        initial=initial,
+        goal=rows.goal(
+            point=(x + shift[0], y + shift[1], _HEIGHT),
+            mechanism_point=_HANDLE,
+            observed=(MECHANISM, rows.ORIGIN),
+            stages=rows.stages(*stages),
+        ),
+        family=0,
+    )
+
+
+def _open(factors: Mapping[str, Array]) -> Task:
+    return _task(
+        factors,
+        # Meta-World's hand starts at x 0; with the spread of the start, its expert then comes down on the wrong side.
+        rows.initial(hand=(-0.03, 0.6, 0.2)),
+        (-0.3, -0.45),
+        Stage(HAND, MECHANISM, tolerance=0.09, offset=(-0.02, 0.02, 0.0), scale=0.2),
+        Stage(MECHANISM, GOAL, tolerance=0.08, weights=(1, 0, 0), scale=0.3, required=True),
+    )
+
+
+def _close(factors: Mapping[str, Array]) -> Task:
+    return _task(
+        factors,
+        rows.initial(hand=(-0.5, 0.6, 0.2), joints=(0.0, 0.0, _AJAR)),
+        (0.2, -0.2),
+        Stage(HAND, MECHANISM, tolerance=0.25, offset=(-0.1, 0.1, 0.05), scale=0.3),
+        Stage(MECHANISM, GOAL, tolerance=0.08, scale=0.4, required=True),
+    )
+
+
+_FACTORS = (
+    Factor("door_x", 0.0, 0.1, "m", "where the door stands, to the side"),
+    Factor("door_y", 0.85, 0.95, "m", "where the door stands, away from the base"),
+    Factor("door_mass", 1.8, 2.7, "kg", "mass of the door (Meta-World: 2.23)"),
+    Factor("door_damping", 1.6, 2.4, "N m s/rad", "damping of the door's hinge (Meta-World: 2)"),
+    Factor("grip_length", 0.104, 0.12, "m", "length of the handle's bar (Meta-World: 0.112)"),
+)
+
+FAMILIES = (
+    Family(
+        name="door-open",
+        arena="tabletop",
+        version=1,
+        description="Pull the door at x {door_x:.2f}, y {door_y:.2f} m open by its handle, {door_mass:.1f} kg in all.",
+        factors=_FACTORS,
+        build=_open,
+        expert=(
+            Waypoint(
+                MECHANISM,
+                (0.01, 0.02, 0.18),
+                Stage(HAND, MECHANISM, 0.1, (-0.02, 0.02, 0.0), weights=(1, 1, 0)),
+                effort=1.0,
+                gain=25.0,
+            ),
+            Waypoint(
+                MECHANISM,
+                (0.01, 0.02, 0.0),
+                Stage(HAND, MECHANISM, 0.04, weights=(0, 0, 1)),
+                effort=1.0,
+                gain=25.0,
+            ),
+            Waypoint(MECHANISM, (-0.05, -0.03, 0.0), effort=1.0, gain=25.0),
+        ),
+    ),
+    Family(
+        name="door-close",
+        arena="tabletop",
+        version=1,
+        description="Push the open door at x {door_x:.2f}, y {door_y:.2f} m shut.",
+        factors=_FACTORS,
+        build=_close,
+        expert=(Waypoint(GOAL, (0.0, 0.0, 0.0), effort=1.0, gain=25.0),),
+    ),
+)
