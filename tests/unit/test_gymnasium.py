@@ -1,0 +1,281 @@
+"""The gymnasium adapter: its contract, Meta-World's keys, and that it plays what `mtbench.Env` plays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+
+import mtbench.suite as suites
+from mtbench import registry
+from mtbench.adapters import gymnasium as adapter
+from mtbench.errors import UsageError
+
+HORIZON, LANES = 80, 5
+# Families in unequal numbers of tasks: the rows of the table no longer alternate.
+PAIR = """
+name = "PAIR"
+version = 1
+description = "Two families"
+families = ["reach", "push"]
+horizon = 200
+show_goal = true
+[digests]
+[splits.train]
+reach = {reach}
+push = [3, 1]
+"""
+
+
+@pytest.fixture(scope="module")
+def envs(tmp_path_factory):
+    """Five lanes of two families, made as a script would."""
+    path = tmp_path_factory.mktemp("suites") / "PAIR.toml"
+    seeds = list(suites.load("MT1/reach").splits["train"]["reach"])
+    path.write_text(PAIR.format(reach=seeds))
+    suites.catalogue()["PAIR"] = path
+    adapter.register()
+    made = gymnasium.make_vec(
+        "mtbench/PAIR", num_envs=LANES, use_one_hot=True, max_episode_steps=HORIZON, backend="mujoco"
+    )
+    yield made
+    made.close()
+    del suites.catalogue()["PAIR"], gymnasium.registry["mtbench/PAIR"]
+
+
+@pytest.fixture
+def actions():
+    return np.random.default_rng(0).uniform(-1, 1, (HORIZON, LANES, 4)).astype(np.float32)
+
+
+def toward_goal(observation: np.ndarray) -> np.ndarray:
+    """A controller that solves `reach` from what is observed."""
+    # The fingertips, 4.5 cm below the hand, are to be there.
+    aim = np.clip(20.0 * (observation[..., 36:39] + [0, 0, 0.045] - observation[..., :3]), -1, 1)
+    return np.concatenate([aim, np.zeros_like(aim[..., :1])], axis=-1).astype(np.float32)
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_ids_are_those_of_the_suites_and_need_no_jax():
+    code = "import sys, mtbench.adapters.gymnasium, gymnasium; print('jax' in sys.modules, *gymnasium.registry)"
+    jax_imported, *ids = run(code).split()
+    expected = {f"mtbench/{name.removeprefix('MT1/').replace('/', '-')}" for name in suites.catalogue()}
+    assert jax_imported == "False" and expected == {name for name in ids if name.startswith("mtbench/")}
+
+
+def test_without_gymnasium_the_extra_is_named():
+    code = "import sys; sys.modules['gymnasium'] = None\ntry: import mtbench.adapters.gymnasium\n"
+    assert "pip install 'mtbench-mjx[gymnasium]'" in run(code + "except ImportError as error: print(error)")
+
+
+@pytest.mark.parametrize("family", ["reach", "walk"])
+def test_a_family_passes_gymnasiums_own_checks(family):
+    env = gymnasium.make(f"mtbench/{family}", backend="mujoco")
+    assert env.spec.max_episode_steps == suites.load(f"MT1/{family}").horizon
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        check_env(env.unwrapped)
+
+
+def test_one_lane_plays_what_the_environment_plays():
+    made = gymnasium.make("mtbench/reach", backend="mujoco", split="iid").unwrapped
+    suite = suites.load("MT1/reach")
+    env = suite.env("iid", "mujoco")
+    step = jax.jit(env.step)
+    observation, _ = made.reset(seed=5)
+    assert made.task_id.seed in suite.splits["iid"]["reach"]
+    row = jax.tree.map(lambda leaf: leaf[0], suites.rows([made.task_id], suite.families))
+    state, timestep = jax.jit(env.reset)(jax.random.fold_in(jax.random.key(5), 1), row)
+    for _ in range(HORIZON):
+        np.testing.assert_allclose(observation, timestep.observation, atol=1e-5)
+        action = toward_goal(observation)
+        observation, reward, terminated, _, info = made.step(action)
+        state, timestep = step(state, jnp.asarray(action))
+        assert reward == pytest.approx(float(timestep.reward), abs=1e-5) and not terminated
+        assert tuple(info) == adapter.INFO_KEYS and info["success"] == float(timestep.success)
+        left = np.linalg.norm(observation[:3] - [0, 0, 0.045] - observation[36:39])
+        assert info["obj_to_target"] == pytest.approx(left, abs=1e-5)
+        assert (info["in_place_reward"] == 1.0) == bool(info["success"]) == bool(info["near_object"])
+    assert info["success"] == 1.0 and info["unscaled_reward"] == reward == 1.0
+
+
+def test_options_pick_the_task():
+    env = gymnasium.make("mtbench/reach", backend="mujoco", terminate_on_success=True)
+    first = registry.family("reach").factors[0]
+    low, high = (
+        env.reset(seed=0, options={"task": 7, "factors": {first.name: value}})[0] for value in (first.low, first.high)
+    )
+    assert env.unwrapped.task_id is None and not np.array_equal(low, high)
+    again, _ = env.reset(seed=0, options={"task": 7})
+    assert str(env.unwrapped.task_id) == f"reach/{registry.family('reach').version}/7"
+    np.testing.assert_array_equal(again, env.reset(seed=0, options={"task": 7})[0])
+    with pytest.raises(UsageError, match="unknown option of reset 'tasks': did you mean task"):
+        env.reset(options={"tasks": 7})
+    with pytest.raises(UsageError, match=f"{first.name} = 99 is outside"):
+        env.reset(options={"factors": {first.name: 99}})
+    with pytest.raises(UsageError, match="task = -1: expected a seed"):
+        env.reset(options={"task": -1})
+    terminated = False
+    for _ in range(HORIZON):
+        again, _, terminated, _, info = env.step(toward_goal(again))
+        if terminated:
+            break
+    assert terminated and info["success"] == 1.0
+
+
+def test_lanes_end_and_begin_again_in_the_same_step(envs, actions):
+    first, info = envs.reset(seed=3)
+    assert info == {} and first in envs.observation_space and first.dtype == np.float32
+    assert envs.metadata["autoreset_mode"] is gymnasium.vector.AutoresetMode.SAME_STEP
+    returns = np.zeros(LANES)
+    for action in actions:
+        observation, reward, terminated, truncated, info = envs.step(action)
+        assert observation in envs.observation_space
+        assert ("final_info" in info) == truncated.any()
+        returns += reward
+    assert truncated.all() and not terminated.any() and reward.dtype == np.float64
+    final = info["final_info"]
+    assert [key for key in final if key[0] != "_"] == [*adapter.INFO_KEYS, "episode"]
+    np.testing.assert_allclose(final["episode"]["r"], returns, atol=1e-4)
+    np.testing.assert_array_equal(final["episode"]["l"], HORIZON)
+    np.testing.assert_array_equal(final["unscaled_reward"], reward)
+    assert info["_final_obs"].all() and final["_success"].all() and not info["_success"].any()
+    final_obs = np.stack(info["final_obs"])
+    # A first observation repeats its frame as the previous one; a final one does not.
+    np.testing.assert_array_equal(observation[:, :18], observation[:, 18:36])
+    assert (final_obs[:, :18] != final_obs[:, 18:36]).any(-1).all()
+    np.testing.assert_array_equal(final_obs[:, 39:], observation[:, 39:])
+
+
+def test_a_lane_plays_what_one_lane_alone_plays(envs, actions):
+    """Lane 2 plays `reach` and gets the third seed: the same task and initial state, in another model."""
+    alone = gymnasium.make("mtbench/reach", backend="mujoco")
+    observation, _ = envs.reset(seed=3)
+    single, _ = alone.reset(seed=5)
+    for action in actions[:40]:
+        np.testing.assert_allclose(observation[2, :39], single, atol=1e-4)
+        action[2] = toward_goal(single)
+        observation, reward, _, _, info = envs.step(action)
+        single, single_reward, _, _, single_info = alone.step(action[2])
+        assert reward[2] == pytest.approx(single_reward, abs=1e-3)
+        assert {key: info[key][2] for key in single_info} == pytest.approx(single_info, abs=1e-3)
+        for key in ("success", "near_object", "grasp_success", "grasp_reward", "in_place_reward"):
+            assert ((info[key] >= 0) & (info[key] <= 1)).all() and info[f"_{key}"].all()
+        np.testing.assert_array_equal(info["grasp_success"] == 1, info["grasp_reward"] == 1)
+        np.testing.assert_array_equal(info["success"] == 1, info["in_place_reward"] == 1)
+    assert info["success"][2] == 1.0
+
+
+def test_lanes_keep_their_family_and_draw_new_tasks(envs):
+    suite = suites.load("PAIR")
+    family = [suite.families.index(task_id.family) for task_id in suite.task_ids("train")]
+    assert envs.call("task_name") == ("reach", "push", "reach", "push", "reach")
+    drawn = []
+    for seed in range(12):
+        observation, _ = envs.reset(seed=seed)
+        index = np.asarray(envs.unwrapped._state.task_index)
+        np.testing.assert_array_equal(np.array(family)[index], np.arange(LANES) % 2)
+        np.testing.assert_array_equal(observation[:, 39:].argmax(-1), np.arange(LANES) % 2)
+        drawn.append(index)
+    assert all(len(set(lane)) > 1 for lane in np.transpose(drawn))
+    envs.call("toggle_sample_tasks_on_reset", False)
+    before, _ = envs.reset()
+    np.testing.assert_array_equal(envs.unwrapped._state.task_index, drawn[-1])
+    assert (before != observation).any(-1).all()
+    envs.call("toggle_sample_tasks_on_reset", True)
+
+
+def test_seeds_and_masks(envs, actions):
+    first, _ = envs.reset(seed=3)
+    other, _ = envs.reset(seed=4)
+    again, _ = envs.reset(seed=[3, 4, 5, 6, 7])
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any(-1).all()
+    # Lane 2 has seed 5, and the family of lane 0.
+    np.testing.assert_array_equal(first[2], envs.reset(seed=5)[0][0])
+    before, *_ = envs.step(actions[0])
+    mask = np.array([True, False, False, True, False])
+    after, _ = envs.reset(options={"reset_mask": mask})
+    np.testing.assert_array_equal((after != before).any(-1), mask)
+    with pytest.raises(UsageError, match=r"expected bool\[5\]"):
+        envs.reset(options={"reset_mask": np.ones(3, bool)})
+    with pytest.raises(UsageError, match="2 seeds: expected one number, or one per lane"):
+        envs.reset(seed=[1, 2])
+    with pytest.raises(UsageError, match="expected \\(5, 4\\)"):
+        envs.step(actions[0, 0])
+
+
+def test_an_episode_can_end_with_success(envs):
+    envs.call("toggle_terminate_on_success", True)
+    assert envs.get_attr("terminate_on_success") == (True,) * LANES
+    observation, _ = envs.reset(seed=0)
+    ended = np.zeros(LANES, bool)
+    for _ in range(HORIZON - 1):
+        observation, _, terminated, truncated, info = envs.step(toward_goal(observation))
+        assert not (terminated & truncated).any()
+        if terminated.any():
+            np.testing.assert_array_equal(info["final_info"]["success"][terminated], 1.0)
+            np.testing.assert_array_equal(info["_final_info"], terminated | truncated)
+        ended |= terminated
+    assert ended[::2].all()
+    envs.call("toggle_terminate_on_success", False)
+
+
+def test_a_script_for_meta_world_runs_after_its_make_line_is_changed(envs):
+    """As Meta-World's own evaluation reads them: masks, `final_info`, the episode's return and success."""
+    seed = 42
+    envs = gymnasium.make_vec(
+        "mtbench.adapters.gymnasium:mtbench/PAIR",
+        vector_strategy="sync",
+        seed=seed,
+        use_one_hot=True,
+        num_envs=LANES,
+        max_episode_steps=HORIZON,
+        backend="mujoco",
+    )
+    envs = gymnasium.wrappers.vector.RecordEpisodeStatistics(envs)
+    envs.reset(seed=seed)
+    returns, successes = [[] for _ in range(envs.num_envs)], np.zeros(envs.num_envs)
+    replay = np.zeros((2 * HORIZON, envs.num_envs, *envs.single_observation_space.shape))
+    for step in range(2 * HORIZON):
+        action = envs.action_space.sample()
+        next_obs, reward, terminated, truncated, infos = envs.step(action)
+        real_next_obs = next_obs.copy()
+        for i, done in enumerate(np.logical_or(terminated, truncated)):
+            if done:
+                real_next_obs[i] = infos["final_obs"][i]
+                returns[i].append(float(infos["final_info"]["episode"]["r"][i]))
+                successes[i] += int(infos["final_info"]["success"][i])
+        replay[step] = real_next_obs
+    assert [len(lane) for lane in returns] == [2] * LANES
+    assert list(envs.return_queue)[-LANES:] == pytest.approx([lane[-1] for lane in returns], rel=1e-4)
+    assert np.isfinite(replay).all()
+    envs.close()
+
+
+def test_bad_use():
+    make, make_vec = gymnasium.make, gymnasium.make_vec
+    with pytest.raises(gymnasium.error.NameNotFound, match="reach"):
+        make("mtbench/reech")
+    with pytest.raises(UsageError, match="unknown option of gymnasium.make for MT1/reach 'spilt': did you mean split"):
+        make("mtbench/reach", spilt="iid")
+    with pytest.raises(UsageError, match="unknown split of MT1/reach 'idd': did you mean iid"):
+        make("mtbench/reach", split="idd")
+    with pytest.raises(UsageError, match="render_mode = 'human'"):
+        adapter.FamilyEnv("MT1/reach", render_mode="human")
+    with pytest.raises(UsageError, match="num_envs = 3: STARTER needs at least 5, one per family"):
+        make_vec("mtbench/STARTER", num_envs=3)
+    with pytest.raises(UsageError, match="only AutoresetMode.SAME_STEP is offered"):
+        make_vec("mtbench/STARTER", autoreset_mode="NextStep")
+    with pytest.raises(UsageError, match="max_episode_steps = 0"):
+        make_vec("mtbench/STARTER", max_episode_steps=0)
