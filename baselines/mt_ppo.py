@@ -77,6 +77,8 @@ class MTPPOConfig:
     """Non-linearity of both networks."""
     initial_std: float = 1.0
     """Standard deviation of the first actions."""
+    multi_head: bool = True
+    """Give each family a last layer and a standard deviation of its own (multi-head, as in Meta-World's MTMH)."""
 
     @property
     def num_updates(self) -> int:
@@ -243,11 +245,12 @@ class MTPPO:
         env_key, learner_key = jax.random.split(key)
         env_state, timestep = env.reset(env_key)
         inputs = jnp.zeros(env.observation_size + env.context_size)
+        heads = env.context_size if config.multi_head else 0
 
         def init_seed(seed: Array) -> Learner:
             key, actor_key, critic_key = jax.random.split(jax.random.fold_in(learner_key, seed), 3)
-            actor = self._actor(env.action_size).init(actor_key, inputs)
-            params = {"actor": actor, "critic": self._critic.init(critic_key, inputs)}
+            actor = self._actor(env.action_size, heads).init(actor_key, inputs)
+            params = {"actor": actor, "critic": self._critic(heads).init(critic_key, inputs)}
             return Learner(
                 key=key,
                 params=params,
@@ -268,8 +271,7 @@ class MTPPO:
         """The policy that one of the seeds has learnt."""
         learner = jax.tree.map(lambda leaf: leaf[seed], state.learner)
         params = learner.params["actor"]
-        actor = self._actor(params["params"]["log_std"].size)
-        return Policy(params, learner.observations, actor, deterministic)
+        return Policy(params, learner.observations, self._actor(*_sizes(params)), deterministic)
 
     def value(self, state: State, timestep: Any) -> Float[Array, " lane"]:
         """The critic's estimate of the discounted return to come, in units of reward, [seed * lane]."""
@@ -281,13 +283,12 @@ class MTPPO:
 
         return jax.vmap(value_seed)(state.learner, jax.tree.map(self._split_seeds, timestep)).reshape(-1)
 
-    def _actor(self, action_size: int) -> GaussianActor:
+    def _actor(self, action_size: int, heads: int) -> GaussianActor:
         config = self.config
-        return GaussianActor(config.policy_hidden, action_size, config.activation, config.initial_std)
+        return GaussianActor(config.policy_hidden, action_size, config.activation, config.initial_std, heads)
 
-    @property
-    def _critic(self) -> MLP:
-        return MLP(self.config.critic_hidden, 1, activation=self.config.activation)
+    def _critic(self, heads: int) -> MLP:
+        return MLP(self.config.critic_hidden, 1, activation=self.config.activation, heads=heads)
 
     @property
     def _optimizer(self) -> optax.GradientTransformation:
@@ -295,12 +296,12 @@ class MTPPO:
         return optax.chain(optax.clip_by_global_norm(self.config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
 
     def _distribution(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Gaussian:
-        action_size = params["actor"]["params"]["log_std"].shape[-1]
-        distribution: Any = self._actor(action_size).apply(params["actor"], inputs)
+        distribution: Any = self._actor(*_sizes(params["actor"])).apply(params["actor"], inputs)
         return distribution
 
     def _value(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch"]:
-        value: Any = self._critic.apply(params["critic"], inputs)
+        _, heads = _sizes(params["actor"])
+        value: Any = self._critic(heads).apply(params["critic"], inputs)
         return value[..., 0]
 
     # ── One update: rollout, advantages, loss, gradient steps ──
@@ -405,7 +406,7 @@ class MTPPO:
         clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
         policy_loss = -jnp.minimum(ratio * batch.advantage, clipped * batch.advantage).mean()
         value_loss = 0.5 * jnp.square(self._value(params, batch.inputs) - batch.target).mean()
-        entropy = distribution.entropy()
+        entropy = distribution.entropy().mean()
         metrics = {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
@@ -441,6 +442,12 @@ class MTPPO:
         steps = order.reshape(config.epochs * config.minibatches, -1)
         (params, optimizer, _), metrics = jax.lax.scan(gradient_step, start, steps)
         return replace(learner, params=params, optimizer=optimizer), jax.tree.map(jnp.mean, metrics)
+
+
+def _sizes(actor: Any) -> tuple[int, int]:
+    """The action's size, and the number of heads, of a policy's parameters."""
+    heads, action_size = actor["params"]["log_std"].shape
+    return action_size, heads - 1
 
 
 def _fold(key: jax.Array, *numbers: int | Array) -> jax.Array:

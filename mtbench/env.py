@@ -23,11 +23,11 @@ class TimeStep:
     observation: Float[Array, " o"]
     """What the policy acts on next."""
     context: Float[Array, " c"]
-    """What the policy is told of the task: the one-hot of its family in the suite."""
+    """What the policy is told of the task: the one-hot of its family in the suite, or zeros where that is hidden."""
     quantities: Float[Array, "q 3"]
     """The arena's named quantities: privileged knowledge, for experts and diagnosis."""
     family: Int[Array, ""]
-    """Index of the family in the suite."""
+    """Index of the family in the suite: for experts and metrics, not for the policy."""
     reward: Float[Array, ""]
     success: Bool[Array, ""]
     """Whether the goal is reached now."""
@@ -71,7 +71,9 @@ class Env:
     physics: Physics
     horizon: int
     num_families: int = 1
-    """Length of the context's one-hot."""
+    """Length of the context."""
+    show_family: bool = True
+    """Whether the context is the family's one-hot or zeros."""
 
     @property
     def observation_size(self) -> int:
@@ -177,7 +179,8 @@ class Env:
         )
 
     def _context(self, task: Task) -> Float[Array, " c"]:
-        return jax.nn.one_hot(task.family, self.num_families)
+        # Hidden, it keeps its length: networks stay the same, and XLA's CPU compiler crashes on arrays of size zero.
+        return jax.nn.one_hot(task.family, self.num_families) * float(self.show_family)
 
 
 def make_env(
@@ -195,13 +198,14 @@ def make_env(
       kind: an `ArenaKind`, e.g. `registry.arena("tabletop")`.
       tasks: stacked rows; the model gets the union of the slots they use.
       horizon: control steps of an episode.
-      num_families: length of the context's one-hot.
+      num_families: length of the context.
       backend: see `physics.make`.
-      show_goal: whether the observation holds the goal (multi-task) or zeros (meta-RL).
+      show_goal: whether the observation holds the goal and the context the family (multi-task), or both hold zeros
+        (meta-RL).
     """
     arena = kind(tasks, show_goal=show_goal)
     engine = physics_lib.make(arena.model, backend, substeps=arena.substeps, edits=arena.edits)
-    return Env(arena, engine, horizon, num_families)
+    return Env(arena, engine, horizon, num_families, show_family=show_goal)
 
 
 __all__ = ["Env", "EnvState", "Sensors", "TimeStep", "make_env"]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import MtbenchError
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     from .env import Env
     from .policy import Policy
     from .suite import Suite
+    from .task import Task, TaskId
 
+OnProgress = Callable[[int, int], None]
+"""Told (pictures done, pictures in all)."""
+
+_HIDDEN = 4
+"""First geom group that is not drawn."""
 _PACKAGES = "apt-get install libegl1 libegl-mesa0 (or libosmesa6 with MUJOCO_GL=osmesa)"
 
 
@@ -36,34 +43,54 @@ def choose_gl() -> None:
     raise MtbenchError(f"rendering needs an offscreen OpenGL library: {_PACKAGES}")
 
 
-def picture(renderer: mujoco.Renderer, model: mujoco.MjModel, qpos: np.ndarray, camera: str = "main") -> np.ndarray:
+def picture(
+    renderer: mujoco.Renderer, model: mujoco.MjModel, qpos: np.ndarray, camera: str | mujoco.MjvCamera = "main"
+) -> np.ndarray:
     """One frame [height, width, 3] of a model at a configuration."""
     import mujoco
+    import numpy as np
 
     data = mujoco.MjData(model)
     data.qpos[:] = qpos
     mujoco.mj_forward(model, data)
     options = mujoco.MjvOption()
     # Slots that a task does not use are parked in a group that is not drawn.
-    options.geomgroup[:] = [1, 1, 1, 1, 0, 0]
+    options.geomgroup[:] = np.arange(6) < _HIDDEN
     renderer.update_scene(data, camera=camera, scene_option=options)
     return renderer.render()
 
 
-def task_model(env: Env, task: Any) -> mujoco.MjModel:
-    """The arena's model as one task shapes and colours it, on the host."""
+def task_model(env: Env, task: Task, params: np.ndarray) -> mujoco.MjModel:
+    """The arena's model as one task shapes and colours it, on the host.
+
+    Args:
+      env: the environment.
+      task: the row.
+      params: its parameters, as `EnvState.params` holds them.
+    """
     import copy
 
-    import jax
-    import jax.numpy as jnp
     import numpy as np
 
     model = copy.copy(env.arena.model)
-    row = jax.tree.map(jnp.asarray, task)
-    for name, value in env.physics.fields.unpack(np.asarray(env.params(row))).items():
+    for name, value in env.physics.fields.unpack(np.asarray(params)).items():
         getattr(model, name)[...] = value
     env.arena.dress(model, task)
     return model
+
+
+def make_renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
+    """An offscreen renderer of one model; close it after use.
+
+    Raises:
+      MtbenchError: no OpenGL context can be made.
+    """
+    import mujoco
+
+    try:
+        return mujoco.Renderer(model, height, width)
+    except Exception as error:  # each GL backend raises its own kind
+        raise MtbenchError(f"no OpenGL context could be made ({error}): {_PACKAGES}") from error
 
 
 def grid_video(
@@ -78,6 +105,7 @@ def grid_video(
     seconds: float,
     size: tuple[int, int],
     fps: int,
+    on_progress: OnProgress | None = None,
 ) -> None:
     """Plays a policy on rows × columns tasks, one family per column where there are enough, and writes a video,
     or for a `.png` its last frame.
@@ -88,35 +116,24 @@ def grid_video(
     import warnings
 
     import imageio.v2 as imageio
-    import jax
-    import jax.numpy as jnp
     import numpy as np
-
-    from .cli.common import progress
-    from .evaluate import play
-    from .suite import reset_key
-    from .suite import rows as task_rows
 
     # Families are interleaved in a split's list, so a row of the grid shows as many as it has columns.
     ids = suite.task_ids(split)[: rows * columns]
-    tasks = task_rows(ids, suite.families)
-    keys = jax.vmap(jax.random.key)(np.array([reset_key(task_id, 0) for task_id in ids], np.uint32))
     steps = max(1, round(seconds / env.arena.timestep))
-    roll = jax.jit(jax.vmap(lambda key, task: play(env, policy, key, task, steps)[1]))
-    path_qpos = np.asarray(roll(keys, jax.tree.map(jnp.asarray, tasks)))
-    every = max(1, round(1 / (fps * env.arena.timestep)))
+    models, qpos, _ = _played(env, suite, policy, [(task_id, 0) for task_id in ids], steps)
+    shown = range(0, steps, max(1, round(1 / (fps * env.arena.timestep))))
     width, height = size
-    frames = np.zeros((len(range(0, steps, every)), rows * height, columns * width, 3), np.uint8)
-    with progress("rendering") as told:
-        for index in range(len(ids)):
-            model = task_model(env, jax.tree.map(lambda leaf, index=index: leaf[index], tasks))
-            row, column = divmod(index, columns)
-            cell = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
-            renderer = _renderer(model, width, height)
-            for frame, step in enumerate(range(0, steps, every)):
-                frames[frame][cell] = picture(renderer, model, path_qpos[index, step])
-            renderer.close()
-            told(index + 1, len(ids))
+    frames = np.zeros((len(shown), rows * height, columns * width, 3), np.uint8)
+    for index, model in enumerate(models):
+        row, column = divmod(index, columns)
+        cell = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
+        renderer = make_renderer(model, width, height)
+        for frame, step in enumerate(shown):
+            frames[frame][cell] = picture(renderer, model, qpos[index, step + 1])
+        renderer.close()
+        if on_progress:
+            on_progress(index + 1, len(ids))
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     if path.suffix == ".png":
         imageio.imwrite(partial, frames[-1])
@@ -130,10 +147,134 @@ def grid_video(
     partial.replace(path)
 
 
-def _renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
-    import mujoco
+def close_up(model: mujoco.MjModel, configurations: np.ndarray) -> mujoco.MjvCamera:
+    """A camera that looks as `main` does, as near as the goal and all that moves allow.
 
-    try:
-        return mujoco.Renderer(model, height, width)
-    except Exception as error:  # each GL backend raises its own kind
-        raise MtbenchError(f"no OpenGL context could be made ({error}): {_PACKAGES}") from error
+    Args:
+      model: a task's model; its shadows become as fine as the view.
+      configurations: joint positions [n, nq] that are to be seen.
+    """
+    import mujoco
+    import numpy as np
+
+    data = mujoco.MjData(model)
+    moving = (model.geom_bodyid > 0) & (model.geom_contype > 0) & (model.geom_group < _HIDDEN)
+    margin = model.geom_rbound[moving, None] / 2
+    points = []
+    for qpos in configurations:
+        data.qpos[:] = qpos
+        mujoco.mj_forward(model, data)
+        points += [data.geom_xpos[moving] - margin, data.geom_xpos[moving] + margin, data.site_xpos]
+    low, high = np.concatenate(points).min(0), np.concatenate(points).max(0)
+    radius = np.linalg.norm(high - low) / 2
+    backwards = data.cam("main").xmat.reshape(3, 3)[:, 2]
+    camera = mujoco.MjvCamera()
+    camera.azimuth = np.degrees(np.arctan2(-backwards[1], -backwards[0]))
+    camera.elevation = -np.degrees(np.arcsin(backwards[2]))
+    camera.lookat = (low + high) / 2
+    camera.distance = radius / np.sin(np.radians(model.vis.global_.fovy) / 2)
+    # MuJoCo spreads its shadow map over the model's extent, which a floor makes large.
+    model.stat.center[:], model.stat.extent = camera.lookat, 4 * radius
+    return camera
+
+
+_CAPTION, _GAP, _LINE = 22, 8, 2
+"""Pixels of `stills`: above a cell for its name, between cells, between the two pictures of a cell."""
+
+
+def stills(
+    env: Env,
+    suite: Suite,
+    policy: Policy,
+    path: Path,
+    *,
+    split: str,
+    columns: int,
+    size: tuple[int, int],
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Writes a picture with one cell per family: its name, its start and the policy's first moment of success.
+
+    Shown is the first task of each family, in the episode that certifies it where the suite has certificates. An
+    episode without success shows its last moment.
+
+    Args:
+      env: the suite's environment.
+      suite: where the tasks come from.
+      policy: who plays.
+      path: the file to write, .png or .jpg.
+      split: a split of the suite.
+      columns: cells beside each other.
+      size: width and height of one of a cell's two pictures, pixels.
+      on_progress: told (cells done, cells in all).
+
+    Raises:
+      MtbenchError: no OpenGL context can be made.
+    """
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    ids = suite.task_ids(split)[: len(suite.splits[split])]
+    jobs = [(task_id, suite.certificate(task_id) or 0) for task_id in ids]
+    models, qpos, success = _played(env, suite, policy, jobs, env.horizon)
+    moments = np.where(success.any(1), success.argmax(1) + 1, env.horizon)
+    rows, (width, height) = -(-len(ids) // columns), size
+    cell_height, cell_width = _CAPTION + height + _GAP, 2 * width + _LINE + _GAP
+    sheet = np.full((rows * cell_height, columns * cell_width + _GAP, 3), 255, np.uint8)
+    dpi = 100
+    figure = Figure((sheet.shape[1] / dpi, sheet.shape[0] / dpi), dpi=dpi)
+    for index, model in enumerate(models):
+        row, column = divmod(index, columns)
+        top, left = row * cell_height + _CAPTION, column * cell_width + _GAP
+        shown = qpos[index, [0, moments[index]]]
+        camera = close_up(model, shown)
+        renderer = make_renderer(model, width, height)
+        for place, configuration in enumerate(shown):
+            x = left + place * (width + _LINE)
+            sheet[top : top + height, x : x + width] = picture(renderer, model, configuration, camera)
+        renderer.close()
+        middle = (left + width) / sheet.shape[1], 1 - (top - _CAPTION / 2) / sheet.shape[0]
+        figure.text(*middle, ids[index].family, fontsize=10, ha="center", va="center_baseline")
+        if on_progress:
+            on_progress(index + 1, len(ids))
+    figure.figimage(sheet)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    FigureCanvasAgg(figure).print_figure(partial, dpi=dpi)
+    partial.replace(path)
+
+
+def _played(
+    env: Env, suite: Suite, policy: Policy, jobs: list[tuple[TaskId, int]], steps: int
+) -> tuple[list[mujoco.MjModel], np.ndarray, np.ndarray]:
+    """Plays (task, episode) pairs.
+
+    Returns:
+      Their models, the joint positions from the start on [job, steps + 1, nq], success after each step [job, steps].
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    from .suite import reset_key
+
+    def play(key, task):
+        reset, act = jax.random.split(key)
+        state, timestep = env.reset(reset, task)
+
+        def step(loop, index):
+            state, timestep, carry = loop
+            carry, action = policy.act(jax.random.fold_in(act, index), carry, timestep)
+            state, timestep = env.step(state, action)
+            return (state, timestep, carry), (state.physics.qpos, timestep.success)
+
+        loop = (state, timestep, policy.init_carry(act))
+        qpos, success = jax.lax.scan(step, loop, jnp.arange(steps))[1]
+        return state.params, jnp.concatenate([state.physics.qpos[None], qpos]), success
+
+    tasks = suite.rows([task_id for task_id, _ in jobs])
+    keys = jax.vmap(jax.random.key)(np.array([reset_key(*job) for job in jobs], np.uint32))
+    played = jax.jit(jax.vmap(play))(keys, jax.tree.map(jnp.asarray, tasks))
+    params, qpos, success = map(np.asarray, played)
+    lanes = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], tasks) for lane in range(len(jobs))]
+    return [task_model(env, task, row) for task, row in zip(lanes, params, strict=True)], qpos, success

@@ -1,14 +1,18 @@
-"""Suites: frozen lists of tasks with splits, digests and certificates of solvability."""
+"""Suites: frozen lists of tasks with splits, evaluation protocols, digests and certificates of solvability."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +20,46 @@ from .errors import MtbenchError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from .env import Env
-    from .task import Task, TaskId
+    from .task import Family, Task, TaskId
     from .vector import VectorEnv
+
+FIRST_SEED = {"train": 0, "iid": 1_000_000, "family": 3_000_000}
+"""Where the task seeds of each split begin. Benchmarks sample from 2,000,000 on, outside every suite."""
+MOST_SEEDS = 1_000_000
+"""Tasks of a family in a split, at most."""
+
+_CHUNK = 64
+_ENTRIES: dict[str, type] = {
+    "name": str,
+    "version": int,
+    "description": str,
+    "families": list,
+    "horizon": int,
+    "show_goal": bool,
+    "certified": bool,
+    "digest": str,
+    "digests": dict,
+    "protocols": dict,
+    "splits": dict,
+}
+_OPTIONAL: dict[str, type] = {"factors": dict, "certificates": dict}
+
+
+@dataclass(frozen=True)
+class EvaluationProtocol:
+    """How the tasks of a suite are played for a score."""
+
+    name: str
+    splits: tuple[str, ...]
+    """Splits to play; the headline is about the first that is not `train`."""
+    tasks_per_family: int
+    """The first so many tasks of each family."""
+    episodes: int
+    """Scored episodes per task, each with its own initial state."""
+    adaptation_episodes: int
+    """Episodes per task that a policy plays before them and remembers; they are not scored."""
+    horizon: int
+    """Control steps of an episode."""
 
 
 @dataclass(frozen=True)
@@ -28,35 +70,62 @@ class Suite:
     version: int
     description: str
     families: tuple[str, ...]
+    """Training families first."""
     horizon: int
-    """Control steps of an episode."""
+    """Control steps of an episode in training."""
     show_goal: bool
-    """Whether observations hold the goal (multi-task) or not (meta-RL)."""
+    """Whether a policy is told its task, by the goal in the observation and the family in the context (multi-task),
+    or finds zeros in both (meta-RL)."""
     splits: Mapping[str, Mapping[str, tuple[int, ...]]]
-    """Split to family to task seeds."""
-    certificates: Mapping[str, Mapping[str, tuple[int, ...]]]
-    """As `splits`: for each task the episode number in which the family's expert succeeds; empty without an expert."""
-    digests: Mapping[str, str]
-    """Fingerprint of the rows of each split."""
+    """Split to family to task seeds. A split may leave families out; those of `family` are in no other."""
+    certificates: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    """Family to task seed to the episode in which the expert succeeds, where that is not episode 0."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprint of the rows of each split; a draft has none."""
+    protocols: Mapping[str, EvaluationProtocol] = field(default_factory=dict)
+    factors: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    """Family to factor to the (low, high) that its tasks are drawn from, where that is not the whole range."""
+    certified: bool = False
+    """Whether an expert has solved every task."""
     path: str = field(default="", compare=False)
 
     @property
     def digest(self) -> str:
-        """One fingerprint of all splits."""
-        import hashlib
-
-        text = ";".join(f"{split}={self.digests[split]}" for split in sorted(self.digests))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """One fingerprint of all that a score depends on."""
+        content = {
+            "name": self.name,
+            "version": self.version,
+            "families": self.families,
+            "horizon": self.horizon,
+            "show_goal": self.show_goal,
+            "splits": {split: {f: _ranges(seeds) for f, seeds in t.items()} for split, t in self.splits.items()},
+            "factors": {f: {name: list(map(float, r)) for name, r in t.items()} for f, t in self.factors.items()},
+            "protocols": {name: asdict(protocol) for name, protocol in self.protocols.items()},
+            "digests": dict(self.digests),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def arena(self) -> str:
         """The arena of all its families."""
-        from . import registry
-
-        arenas = {registry.family(name).arena for name in self.families}
+        arenas = {self.family(name).arena for name in self.families}
         if len(arenas) > 1:
             raise MtbenchError(f"suite {self.name} mixes the arenas {sorted(arenas)}: a suite has one")
         return arenas.pop()
+
+    def family(self, name: str) -> Family:
+        """One of its families, with the factors narrowed as the suite says."""
+        return _family(name, self.factors)
+
+    def protocol(self, name: str) -> EvaluationProtocol:
+        """A protocol by name.
+
+        Raises:
+          UsageError: the suite has no such protocol; names the nearest.
+        """
+        if name not in self.protocols:
+            raise unknown_name(f"protocol of {self.name}", name, self.protocols)
+        return self.protocols[name]
 
     def task_ids(self, split: str) -> list[TaskId]:
         """Ids of a split's tasks, families interleaved.
@@ -64,31 +133,54 @@ class Suite:
         Raises:
           UsageError: the suite has no such split; names the nearest.
         """
-        from . import registry
         from .task import TaskId
 
         if split not in self.splits:
             raise unknown_name(f"split of {self.name}", split, self.splits)
         ids = [
-            (index, position, TaskId(name, registry.family(name).version, seed))
+            (index, position, TaskId(name, self.family(name).version, seed))
             for position, name in enumerate(self.families)
-            for index, seed in enumerate(self.splits[split][name])
+            for index, seed in enumerate(self.splits[split].get(name, ()))
         ]
         return [task_id for _, _, task_id in sorted(ids)]
 
+    def rows(self, ids: Sequence[TaskId]) -> Task:
+        """Rows of task ids [task, …], in their order."""
+        return rows(ids, self.families, self.factors)
+
     def tasks(self, split: str) -> Task:
-        """Rows of a split [task, …], in the order of `task_ids`."""
-        return rows(self.task_ids(split), self.families)
+        """Rows of a split [task, …], in the order of `task_ids`.
+
+        Raises:
+          MtbenchError: they are not what the suite froze: a family has changed without a new version.
+        """
+        from .task import digest
+
+        table = self.rows(self.task_ids(split))
+        if split in self.digests and (found := digest(table)) != self.digests[split]:
+            raise MtbenchError(
+                f"suite {self.name}, split {split}: rows have digest {found}, {self.path or 'the suite'} says "
+                f"{self.digests[split]}: scores would not be comparable; install the version of mtbench that froze it, "
+                "or freeze it anew under another name"
+            )
+        return table
+
+    def certificate(self, task_id: TaskId) -> int | None:
+        """The episode in which the family's expert solves a task; `None` if the suite is not certified."""
+        return self.certificates.get(task_id.family, {}).get(task_id.seed, 0) if self.certified else None
 
     def env(self, split: str = "train", backend: str | None = None) -> Env:
         """The one-lane environment; its model holds the slots that all splits use, so splits share a program."""
         from . import registry
         from .env import make_env
+        from .task import TaskId
 
         self.task_ids(split)
+        # One row per family is enough to know which slots a suite uses.
+        representatives = self.rows([TaskId(name, self.family(name).version, 0) for name in self.families])
         return make_env(
             registry.arena(self.arena),
-            _representatives(self),
+            representatives,
             horizon=self.horizon,
             num_families=len(self.families),
             backend=backend,
@@ -109,34 +201,56 @@ class Suite:
         """
         from . import registry
 
-        scripts = [registry.family(name).expert for name in self.families]
+        scripts = [self.family(name).expert for name in self.families]
         missing = [name for name, script in zip(self.families, scripts, strict=True) if script is None]
         if missing:
             raise UsageError(f"no scripted expert for {', '.join(missing)}: train a policy instead")
         return registry.arena(self.arena).expert(scripts)
 
-    def verify(self) -> None:
-        """Checks that the rows are what the suite froze.
+    def to_toml(self) -> str:
+        """The text of its file."""
 
-        Raises:
-          MtbenchError: a split's rows have another digest: a family has changed without a new version.
-        """
-        from .task import digest
+        def inline(table: Mapping[Any, Any]) -> str:
+            return f"{{ {', '.join(f'{name} = {json.dumps(value)}' for name, value in table.items())} }}"
 
-        for split, expected in self.digests.items():
-            found = digest(self.tasks(split))
-            if found != expected:
-                raise MtbenchError(
-                    f"suite {self.name}, split {split}: rows have digest {found}, the file says {expected}; "
-                    "scores would not be comparable (a changed family needs a new version and a new suite)"
-                )
+        top = {
+            "name": self.name,
+            "version": self.version,
+            "description": self.description,
+            "families": list(self.families),
+            "horizon": self.horizon,
+            "show_goal": self.show_goal,
+            "certified": self.certified,
+            "digest": self.digest,
+        }
+        tables = {
+            "digests": {split: json.dumps(value) for split, value in self.digests.items()},
+            "protocols": {
+                name: inline({key: value for key, value in asdict(protocol).items() if key != "name"})
+                for name, protocol in self.protocols.items()
+            },
+            **{
+                f"factors.{family}": {name: json.dumps(list(bounds)) for name, bounds in ranges.items()}
+                for family, ranges in self.factors.items()
+            },
+            **{
+                f"splits.{split}": {family: json.dumps(_ranges(seeds)) for family, seeds in table.items()}
+                for split, table in self.splits.items()
+            },
+            "certificates": {family: inline(episodes) for family, episodes in self.certificates.items() if episodes},
+        }
+        lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in top.items()]
+        for title, table in tables.items():
+            if table:
+                lines += ["", f"[{title}]", *(f"{name} = {value}" for name, value in table.items())]
+        return "\n".join(lines) + "\n"
 
 
 def make(suite: str, *, num_lanes: int = 512, split: str = "train", backend: str | None = None) -> VectorEnv:
     """A vector environment of a suite: the shortest way in.
 
     Args:
-      suite: a name, e.g. `"STARTER"` or `"MT1/reach"`.
+      suite: a name, e.g. `"STARTER"` or `"MT1/reach"`, or the path of a suite's file.
       num_lanes: environments stepped at once.
       split: which tasks, e.g. `"train"` or `"iid"`.
       backend: `"mujoco"`, `"mjx"`, or `None` for the best on this machine.
@@ -144,123 +258,315 @@ def make(suite: str, *, num_lanes: int = 512, split: str = "train", backend: str
     return load(suite).vector_env(num_lanes, split, backend)
 
 
+def custom(
+    families: Sequence[str],
+    *,
+    name: str = "custom",
+    train: int = 50,
+    iid: int = 50,
+    horizon: int = 200,
+    show_goal: bool = True,
+    factors: Mapping[str, Mapping[str, float | Sequence[float]]] | None = None,
+) -> Suite:
+    """A suite of any families of one arena, frozen but not certified. `Path.write_text(suite.to_toml())` keeps it.
+
+    Args:
+      families: their names.
+      name: not that of an installed suite.
+      train: training tasks per family.
+      iid: held-out tasks per family.
+      horizon: control steps of an episode.
+      show_goal: see `Suite.show_goal`.
+      factors: family to factor to the value, or the (low, high), that its tasks are drawn from, e.g.
+        `{"push": {"object_mass": (0.6, 0.7)}}`.
+
+    Raises:
+      UsageError: names the argument that is wrong and what was expected.
+    """
+    from . import registry
+
+    families = (families,) if isinstance(families, str) else tuple(families)
+    if not families:
+        raise UsageError("a suite needs at least one family (mtbench tasks lists them)")
+    _refuse_repeated(families, UsageError, f"suite {name}")
+    if len(arenas := {registry.family(family).arena for family in families}) > 1:
+        raise UsageError(f"suite {name} mixes the arenas {', '.join(sorted(arenas))}: make one suite for each")
+    if name in catalogue():
+        raise UsageError(f"suite '{name}' is installed and frozen: choose another name")
+    for argument, value, most in (("train", train, MOST_SEEDS), ("iid", iid, MOST_SEEDS), ("horizon", horizon, 10**6)):
+        if not 1 <= value <= most:
+            raise UsageError(f"{argument} = {value}: expected a whole number from 1 to {most:,}")
+    ranges = {family: _as_ranges(family, table) for family, table in (factors or {}).items()}
+    for family in ranges:
+        if family not in families:
+            raise unknown_name(f"family with factors in suite {name}", family, families)
+    counts = {"train": train, "iid": iid}
+    splits = {
+        split: {family: tuple(range(FIRST_SEED[split], FIRST_SEED[split] + count)) for family in families}
+        for split, count in counts.items()
+    }
+    protocol = EvaluationProtocol("ours", ("iid",), iid, episodes=1, adaptation_episodes=0, horizon=horizon)
+    described = f"{len(families)} chosen families, goals {'shown' if show_goal else 'hidden'}; not certified"
+    suite = Suite(
+        name, 1, described, families, horizon, show_goal, splits, protocols={"ours": protocol}, factors=ranges
+    )
+    for family in ranges:
+        _check_accepted(suite, family)
+    return freeze(suite)
+
+
+def freeze(draft: Suite) -> Suite:
+    """A draft with the digests of its rows.
+
+    Raises:
+      MtbenchError: it is no sound suite; names the entry.
+    """
+    from .task import digest
+
+    draft = replace(draft, digests={})
+    frozen = replace(draft, digests={split: digest(draft.tasks(split)) for split in draft.splits})
+    check(frozen)
+    return frozen
+
+
 @cache
 def catalogue() -> dict[str, Path]:
-    """Suite files by suite name, from the packages that entry points of the group `mtbench.suites` name."""
+    """Suite files by suite name, from the packages that entry points of the group `mtbench.suites` name.
+
+    `MT1/reach` lies in `MT1/reach.toml`.
+    """
     found = {}
     for point in entry_points(group="mtbench.suites"):
-        for item in files(point.value).iterdir():
-            if item.name.endswith(".toml"):
-                found[item.name.removesuffix(".toml").replace("--", "/")] = Path(str(item))
+        folder = Path(str(files(point.value)))
+        for path in sorted(folder.rglob("*.toml")):
+            found[path.relative_to(folder).with_suffix("").as_posix()] = path
     return found
 
 
-def file_name(suite: str) -> str:
-    """The file of a suite's name: `MT1/reach` lies in `MT1--reach.toml`."""
-    return suite.replace("/", "--") + ".toml"
-
-
-def load(name: str) -> Suite:
-    """A suite by name.
+def load(name: str | Path) -> Suite:
+    """A suite by name, or by the path of its file.
 
     Raises:
       UsageError: no such suite; names the nearest.
       MtbenchError: its file is damaged; names the entry.
     """
-    known = catalogue()
-    if name not in known:
-        raise unknown_name("suite", name, known, "mtbench tasks lists them")
-    return read(known[name])
+    known, name = catalogue(), str(name)
+    if name in known:
+        return read(known[name])
+    if name.endswith(".toml"):
+        return read(Path(name))
+    raise unknown_name("suite", name, known, "mtbench tasks lists them; a suite's own file ends in .toml")
 
 
 def read(path: Path) -> Suite:
-    """Reads a suite's file and checks its structure.
+    """Reads a suite's file and checks it. The digests of the rows are checked by `Suite.tasks`, which has the rows.
 
     Raises:
+      UsageError: there is no such file.
       MtbenchError: names the entry that is wrong and what was expected.
     """
     try:
-        data = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise MtbenchError(f"suite file {path.name}: {error}") from error
-    missing = {"name", "version", "description", "families", "horizon", "show_goal", "splits", "digests"} - set(data)
-    if missing:
-        raise MtbenchError(f"suite file {path.name}: lacks {', '.join(sorted(missing))}")
-    families = tuple(data["families"])
-    if len(set(families)) != len(families):
-        raise MtbenchError(f"suite file {path.name}: a family is named twice")
-    splits = {split: {f: tuple(seeds) for f, seeds in table.items()} for split, table in data["splits"].items()}
-    for split, table in splits.items():
-        if set(table) != set(families):
-            raise MtbenchError(f"suite file {path.name}: split {split} must list the families {', '.join(families)}")
-    for family in families:
-        seen: dict[int, str] = {}
-        for split, table in splits.items():
-            for seed in table[family]:
-                if seed in seen:
-                    raise MtbenchError(f"suite file {path.name}: {family}/{seed} is in {seen[seed]} and in {split}")
-                seen[seed] = split
-    certificates = {
-        split: {f: tuple(e) for f, e in table.items()} for split, table in data.get("certificates", {}).items()
-    }
-    for split, table in certificates.items():
-        for family, episodes in table.items():
-            if len(episodes) != len(splits[split][family]):
-                raise MtbenchError(f"suite file {path.name}: certificates of {split}/{family} do not match its tasks")
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"suite file {path}: {error.strerror}; mtbench freeze writes one") from error
+    except ValueError as error:
+        raise MtbenchError(f"suite file {path}: {error}; restore it or freeze it anew") from error
+    for entry in _ENTRIES:
+        if entry not in data:
+            raise MtbenchError(f"suite file {path}: lacks {entry}")
+    for entry, value in data.items():
+        kind = {**_ENTRIES, **_OPTIONAL}.get(entry, type(None))
+        if type(value) is not kind:
+            expected = "no such entry" if kind is type(None) else f"of type {kind.__name__}"
+            raise MtbenchError(f"suite file {path}: {entry} = {str(value)[:40]}: expected {expected}")
+    try:
+        suite = _from(data, path)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise MtbenchError(f"suite file {path}: an entry has an unexpected form ({error})") from error
+    check(suite)
+    if suite.digest != data["digest"]:
+        raise MtbenchError(
+            f"suite file {path}: the content has digest {suite.digest}, the file says {data['digest']}: it was changed "
+            "by hand or damaged; restore it, or freeze a suite of another name"
+        )
+    return suite
+
+
+def _from(data: Mapping[str, Any], path: Path) -> Suite:
+    """A suite of a file's entries."""
     return Suite(
         data["name"],
         data["version"],
         data["description"],
-        families,
+        tuple(data["families"]),
         data["horizon"],
         data["show_goal"],
-        splits,
-        certificates,
+        {
+            split: {f: _seeds(text, f"suite file {path}: splits.{split}.{f}") for f, text in table.items()}
+            for split, table in data["splits"].items()
+        },
+        {
+            family: {int(seed): int(episode) for seed, episode in table.items()}
+            for family, table in data.get("certificates", {}).items()
+        },
         data["digests"],
+        {
+            name: EvaluationProtocol(name, **{**table, "splits": tuple(table["splits"])})
+            for name, table in data["protocols"].items()
+        },
+        {family: _as_ranges(family, table) for family, table in data.get("factors", {}).items()},
+        data["certified"],
         str(path),
     )
 
 
-def rows(ids: list[TaskId], families: tuple[str, ...]) -> Task:
-    """Rows of task ids [task, …]; `families` gives each its index."""
+def check(suite: Suite) -> None:
+    """Checks what can be checked without the families.
+
+    Raises:
+      MtbenchError: names the entry that is wrong and what was expected.
+    """
+    where = f"suite file {suite.path}" if suite.path else f"suite {suite.name}"
+    _refuse_repeated(suite.families, MtbenchError, where)
+    for split, table in suite.splits.items():
+        if unknown := set(table) - set(suite.families):
+            raise MtbenchError(f"{where}: split {split} has {sorted(unknown)}, which families does not list")
+    if idle := [name for name in suite.families if not any(table.get(name) for table in suite.splits.values())]:
+        raise MtbenchError(f"{where}: no split has tasks of {', '.join(idle)}")
+    for family in suite.families:
+        owners: dict[int, str] = {}
+        for split, table in suite.splits.items():
+            for seed in table.get(family, ()):
+                if seed in owners:
+                    raise MtbenchError(f"{where}: task {family}/{seed} is in {owners[seed]} and in {split}")
+                owners[seed] = split
+    held_out = suite.splits.get("family", {})
+    for split, table in suite.splits.items():
+        if split != "family" and (shared := set(table) & set(held_out)):
+            raise MtbenchError(f"{where}: held-out family {min(shared)} is in split {split} too")
+    if set(suite.digests) != set(suite.splits):
+        raise MtbenchError(f"{where}: digests are of {sorted(suite.digests)}, expected of {sorted(suite.splits)}")
+    for protocol in suite.protocols.values():
+        _check_protocol(suite, protocol, f"{where}: protocols.{protocol.name}")
+
+
+def _check_protocol(suite: Suite, protocol: EvaluationProtocol, where: str) -> None:
+    for entry, least in (("tasks_per_family", 1), ("episodes", 1), ("adaptation_episodes", 0), ("horizon", 1)):
+        if getattr(protocol, entry) < least:
+            raise MtbenchError(f"{where}.{entry} = {getattr(protocol, entry)}: expected at least {least}")
+    if not protocol.splits:
+        raise MtbenchError(f"{where}.splits: expected at least one")
+    for split in protocol.splits:
+        if split not in suite.splits:
+            raise MtbenchError(f"{where}: split {split} does not exist, expected one of {', '.join(suite.splits)}")
+        for family, seeds in suite.splits[split].items():
+            if len(seeds) < protocol.tasks_per_family:
+                raise MtbenchError(
+                    f"{where}.tasks_per_family = {protocol.tasks_per_family}: {split} has {len(seeds)} of {family}"
+                )
+
+
+def _refuse_repeated(families: Sequence[str], kind: type[MtbenchError], where: str) -> None:
+    if repeated := [name for name, count in Counter(families).items() if count > 1]:
+        raise kind(f"{where}: family {repeated[0]} is named twice")
+
+
+def _check_accepted(suite: Suite, name: str) -> None:
+    """Makes sure that a narrowed family still finds tasks that it accepts."""
     import jax
     import numpy as np
 
+    family = suite.family(name)
+    seeds = np.array([seed for table in suite.splits.values() for seed in table[name]], np.int32)
+    if family.accept is None:
+        return
+    accepted = np.asarray(jax.vmap(family.accept)(family.samples(seeds)))
+    if not accepted.all():
+        raise UsageError(
+            f"{name}: with {', '.join(suite.factors[name])} narrowed so far, no draw for task {seeds[~accepted][0]} is "
+            "a task at all (too near to its goal, say): allow a wider range"
+        )
+
+
+def _as_ranges(family: str, table: Mapping[str, float | Sequence[float]]) -> dict[str, tuple[float, float]]:
+    """(low, high) by factor; a number stands for both."""
+    found = {}
+    for name, value in table.items():
+        bounds = (value, value) if isinstance(value, int | float) else tuple(value)
+        if len(bounds) != 2:
+            raise UsageError(f"{family}: {name} = {list(bounds)}: expected a number, or low and high")
+        found[name] = (float(bounds[0]), float(bounds[1]))
+    return found
+
+
+def _family(name: str, factors: Mapping[str, Mapping[str, tuple[float, float]]]) -> Family:
     from . import registry
 
+    family = registry.family(name)
+    return family.narrowed(factors[name]) if name in factors else family
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Seeds as text: 0, 1, 2, 5 is `0-2 5`."""
+    runs = [[seed for _, seed in run] for _, run in groupby(enumerate(seeds), lambda item: item[1] - item[0])]
+    return " ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _seeds(text: str, where: str) -> tuple[int, ...]:
+    """The seeds of a text of `_ranges`."""
+    seeds: list[int] = []
+    for word in text.split():
+        first, _, last = word.partition("-")
+        if not first.isdecimal() or not (last or first).isdecimal() or "-" in word and not last:
+            raise MtbenchError(f"{where}: '{word}' is no seed or range of seeds, expected e.g. 0-49")
+        low, high = int(first), int(last or first)
+        if not 0 <= high - low < MOST_SEEDS or high >= 2**31:
+            raise MtbenchError(f"{where}: '{word}': expected a rising range of at most {MOST_SEEDS:,} seeds below 2^31")
+        seeds += range(low, high + 1)
+    return tuple(seeds)
+
+
+def rows(
+    ids: Sequence[TaskId],
+    families: tuple[str, ...],
+    factors: Mapping[str, Mapping[str, tuple[float, float]]] | None = None,
+) -> Task:
+    """Rows of task ids [task, …].
+
+    Args:
+      ids: the tasks; their factors are drawn anew from their seeds.
+      families: gives each family its index.
+      factors: see `Suite.factors`.
+    """
+    import jax
+    import numpy as np
+
     tables, order = [], []
-    for position, name in enumerate(families):
-        places = [i for i, task_id in enumerate(ids) if task_id.family == name]
-        if places:
-            seeds = np.array([ids[i].seed for i in places], np.int32)
-            table = _sampler(registry.family(name))(seeds)
-            table = jax.tree.map(np.asarray, table)
-            tables.append(table.replace(family=np.full(len(places), position, np.int32)))
-            order += places
+    # On the CPU always: the same digits on every machine.
+    with jax.default_device(jax.devices("cpu")[0]):
+        for position, name in enumerate(families):
+            places = [i for i, task_id in enumerate(ids) if task_id.family == name]
+            if places:
+                seeds = np.array([ids[i].seed for i in places], np.int32)
+                table = _table(_family(name, factors or {}), seeds)
+                tables.append(table.replace(family=np.full(len(places), position, np.int32)))
+                order += places
     inverse = np.argsort(np.array(order))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[inverse], *tables)
 
 
-@cache
-def _sampler(family: Any) -> Any:
+def _table(family: Family, seeds: Any) -> Any:
+    """Rows of one family [task, …].
+
+    Operation by operation, in chunks of one size: all families then share the compiled operations. To compile each
+    family's rows as a program of its own takes two seconds a family.
+    """
     import jax
-    import jax.numpy as jnp
+    import numpy as np
 
-    def sample(seeds):
-        table = jax.vmap(family.task)(seeds)
-        return table.replace(family=jnp.zeros(seeds.shape, jnp.int32))
-
-    # On the CPU always: the same digits on every machine.
-    return jax.jit(sample, device=jax.devices("cpu")[0])
-
-
-def _representatives(suite: Suite) -> Task:
-    """One row per family: enough to know which slots a suite uses."""
-    from . import registry
-    from .task import TaskId
-
-    ids = [TaskId(name, registry.family(name).version, 0) for name in suite.families]
-    return rows(ids, suite.families)
+    whole = np.resize(seeds, -(-len(seeds) // _CHUNK) * _CHUNK).reshape(-1, _CHUNK)
+    tables = [jax.tree.map(np.asarray, family.tasks(chunk)) for chunk in whole]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(seeds)], *tables)
 
 
 def reset_key(task_id: TaskId, episode: int) -> int:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from .errors import UsageError, unknown_name
 
@@ -76,24 +77,51 @@ class Family:
     expert: PyTree = None
     """A scripted solution in the arena's terms; `None` if there is none."""
 
+    def samples(self, seeds: Int[ArrayLike, " task"]) -> dict[str, Float[Array, " task"]]:
+        """Factor values of the tasks with these seeds: the same for ever, whatever else is registered."""
+        steps = _steps(np.uint32(zlib.crc32(self.name.encode())), self.version, seeds, len(self.factors))
+        draws = {
+            factor.name: factor.low + (factor.high - factor.low) * (steps[:, :, i] / LATTICE)
+            for i, factor in enumerate(self.factors)
+        }
+        if self.accept is None:
+            return {name: values[:, 0] for name, values in draws.items()}
+        chosen = jnp.argmax(jax.vmap(jax.vmap(self.accept))(draws), axis=1)
+        return {name: values[jnp.arange(len(chosen)), chosen] for name, values in draws.items()}
+
     def sample(self, seed: Int[Array, ""] | int) -> dict[str, Float[Array, ""]]:
-        """Factor values of the task with this seed: the same for ever, whatever else is registered."""
-        name_key = jax.random.fold_in(jax.random.key(zlib.crc32(self.name.encode())), self.version)
-        key = jax.random.fold_in(name_key, seed)
-        steps = jax.random.randint(key, (_CANDIDATES, len(self.factors)), 0, LATTICE + 1)
-        low = jnp.array([f.low for f in self.factors])
-        high = jnp.array([f.high for f in self.factors])
-        draws = low + (high - low) * (steps / LATTICE)
-        names = [f.name for f in self.factors]
-        chosen = jnp.asarray(0)
-        if self.accept is not None:
-            kept = jax.vmap(lambda row: self.accept(dict(zip(names, row, strict=True))))(draws)
-            chosen = jnp.argmax(kept)
-        return dict(zip(names, draws[chosen], strict=True))
+        """Factor values of the task with this seed."""
+        return {name: values[0] for name, values in self.samples(jnp.asarray(seed)[None]).items()}
 
     def task(self, seed: Int[Array, ""] | int) -> Task:
         """The row of the task with this seed."""
         return self.build(self.sample(seed))
+
+    def tasks(self, seeds: Int[ArrayLike, " task"]) -> Task:
+        """The rows [task, …] of the tasks with these seeds."""
+        return jax.vmap(self.build)(self.samples(seeds))
+
+    def narrowed(self, ranges: Mapping[str, Sequence[float]]) -> Family:
+        """The family with some factors drawn from a part of their range.
+
+        Args:
+          ranges: (low, high) by factor; equal for a fixed value.
+
+        Raises:
+          UsageError: a factor is unknown, or its range is not a part of the family's.
+        """
+        factors = {factor.name: factor for factor in self.factors}
+        for name, (low, high) in ranges.items():
+            if name not in factors:
+                raise unknown_name(f"factor of {self.name}", name, factors)
+            whole = factors[name]
+            if not whole.low <= low <= high <= whole.high:
+                raise UsageError(
+                    f"{self.name}: {name} = [{low}, {high}]: expected low <= high, "
+                    f"both within [{whole.low}, {whole.high}] {whole.unit}".rstrip()
+                )
+            factors[name] = replace(whole, low=low, high=high)
+        return replace(self, factors=tuple(factors.values()))
 
     def with_factors(self, seed: int, overrides: Mapping[str, float]) -> Task:
         """The row of a seed with some factors set by hand.
@@ -119,6 +147,18 @@ class Family:
     def midpoint(self) -> dict[str, float]:
         """Every factor at the middle of its range."""
         return {f.name: (f.low + f.high) / 2 for f in self.factors}
+
+
+@partial(jax.jit, static_argnums=3)
+def _steps(name: ArrayLike, version: int, seeds: ArrayLike, factors: int) -> Int[Array, "task candidate factor"]:
+    """Lattice steps of every factor of every candidate: one program for all families with as many factors."""
+    key = jax.random.fold_in(jax.random.key(name), version)
+
+    def draw(seed):
+        return jax.random.randint(jax.random.fold_in(key, seed), (_CANDIDATES, factors), 0, LATTICE + 1)
+
+    # Not `vmap`: that takes twice as long to compile, and the draws are few.
+    return jax.lax.map(draw, seeds)
 
 
 def digest(tasks: Task, decimals: int = 5) -> str:

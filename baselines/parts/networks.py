@@ -29,14 +29,30 @@ class MLP(nn.Module):
     final_gain: float = 1.0
     """Gain of the last layer: small for a policy, so that it starts the same everywhere."""
     activation: Activation = "tanh"
+    heads: int = 0
+    """Last layers, one for each of the input's last `heads` entries, which say by how much each counts (a one-hot
+    chooses one; what they lack to 1 goes to a layer of its own). 0: one last layer for all."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Maps the last axis; any number of leading axes."""
+        weights = head_weights(x, self.heads)
         for width in self.hidden:
             x = nn.Dense(width, kernel_init=nn.initializers.orthogonal(np.sqrt(2.0)))(x)
             x = ACTIVATIONS[self.activation](x)
-        return nn.Dense(self.outputs, kernel_init=nn.initializers.orthogonal(self.final_gain))(x)
+        start = nn.initializers.orthogonal(self.final_gain)
+        if not self.heads:
+            return nn.Dense(self.outputs, kernel_init=start)(x)
+        x = nn.Dense((self.heads + 1) * self.outputs, kernel_init=start)(x)
+        return jnp.einsum("...ho,...h->...o", x.reshape(*x.shape[:-1], self.heads + 1, self.outputs), weights)
+
+
+def head_weights(x: Float[Array, "*batch inputs"], heads: int) -> Float[Array, "*batch heads+1"]:
+    """By how much each head counts for an input: its last `heads` entries, and what they lack to 1."""
+    if not heads:
+        return jnp.ones((*x.shape[:-1], 1))
+    context = x[..., x.shape[-1] - heads :]
+    return jnp.concatenate([context, 1.0 - context.sum(-1, keepdims=True)], axis=-1)
 
 
 @struct.dataclass
@@ -48,7 +64,7 @@ class Gaussian:
     """
 
     mean: Float[Array, "*batch action"]
-    log_std: Float[Array, " action"]
+    log_std: Float[Array, "*batch action"]
 
     def sample(self, noise: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
         """A draw, made from standard normal `noise`."""
@@ -59,27 +75,29 @@ class Gaussian:
         z = (action - self.mean) * jnp.exp(-self.log_std)
         return -0.5 * (z**2).sum(-1) - (self.log_std + 0.5 * np.log(2 * np.pi)).sum(-1)
 
-    def entropy(self) -> Float[Array, ""]:
-        """Differential entropy, in nats; the same for every observation."""
+    def entropy(self) -> Float[Array, "*batch"]:
+        """Differential entropy, in nats."""
         return (self.log_std + 0.5 * np.log(2 * np.pi * np.e)).sum(-1)
 
 
 class GaussianActor(nn.Module):
-    """A policy whose mean is an MLP of its input and whose standard deviation is a parameter of its own.
+    """A policy whose mean is an MLP of its input and whose standard deviation is a parameter, one for each head.
 
-    A standard deviation that follows the observation learnt more slowly when tried, one that follows the context no
-    faster.
+    A standard deviation that follows the observation learnt more slowly when tried.
     """
 
     hidden: tuple[int, ...]
     action_size: int
     activation: Activation = "tanh"
     initial_std: float = 1.0
+    heads: int = 0
+    """See `MLP`."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Gaussian:
         """Distribution of the action."""
-        mean = MLP(self.hidden, self.action_size, final_gain=0.01, activation=self.activation)(x)
+        mean = MLP(self.hidden, self.action_size, 0.01, self.activation, self.heads)(x)
         start = nn.initializers.constant(float(np.log(self.initial_std)))
-        log_std = self.param("log_std", start, (self.action_size,))
+        log_std = self.param("log_std", start, (self.heads + 1, self.action_size))
+        log_std = head_weights(x, self.heads) @ log_std
         return Gaussian(mean, jnp.clip(log_std, -5.0, 1.0))

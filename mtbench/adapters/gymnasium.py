@@ -30,7 +30,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
@@ -209,16 +208,13 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self.render_mode is None:
             gymnasium.logger.warn('nothing is rendered without gymnasium.make(..., render_mode="rgb_array")')
             return None
-        if self._state is None:
+        if self._state is None or self._row is None:
             raise gymnasium.error.ResetNeeded("call reset before render")
         from .. import render
 
         if self._renderer is None:
-            env, params = self._program.env, self._state.params
-            # The state knows the parameters; to derive them again, outside a jitted program, takes seconds.
-            known: Any = SimpleNamespace(arena=env.arena, physics=env.physics, params=lambda row: params)
-            model = render.task_model(known, self._row)
-            self._renderer = model, render._renderer(model, *self._size)
+            model = render.task_model(self._program.env, self._row, np.asarray(self._state.params))
+            self._renderer = model, render.make_renderer(model, *self._size)
         model, renderer = self._renderer
         return render.picture(renderer, model, np.asarray(self._state.physics.qpos))
 
@@ -251,7 +247,7 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             row = replace(family.with_factors(int(seed), factors), family=jnp.int32(0))
             return jax.tree.map(np.asarray, row)
         self.task_id = TaskId(self.task_name, family.version, int(seed))
-        return jax.tree.map(lambda leaf: leaf[0], suites.rows([self.task_id], self._suite.families))
+        return jax.tree.map(lambda leaf: leaf[0], self._suite.rows([self.task_id]))
 
     def _close_renderer(self) -> None:
         # A renderer holds the meshes and textures of one model, and every task has its own model.
@@ -303,8 +299,13 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
         options = ("split", "seed", "use_one_hot", "max_episode_steps", "terminate_on_success", "backend")
         _refuse(f"option of gymnasium.make_vec for {suite}", unknown, (*options, "autoreset_mode"))
         loaded = _load(suite, split)
-        count = len(loaded.families)
+        families = [name for name in loaded.families if name in loaded.splits[split]]
+        count = len(families)
         num_envs = count if num_envs == 1 else num_envs
+        if use_one_hot and not loaded.show_goal:
+            raise UsageError(
+                f"use_one_hot: {suite} hides the family, as it hides the goal; use an MT suite, or leave it out"
+            )
         if num_envs < count:
             raise UsageError(f"num_envs = {num_envs}: {suite} needs at least {count}, one per family")
         horizon = loaded.horizon if max_episode_steps is None else max_episode_steps
@@ -320,7 +321,7 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
         self._start_times = np.zeros(num_envs)
         self.num_envs = num_envs
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
-        self.task_name = tuple(loaded.families[i % count] for i in range(num_envs))
+        self.task_name = tuple(families[i % count] for i in range(num_envs))
         """The family of each lane."""
         self.max_path_length = horizon
         """Control steps of an episode, under Meta-World's name."""
@@ -536,7 +537,7 @@ def _lanes(suite: str, split: str, num_envs: int, backend: str | None, horizon: 
     table = jax.jit(lambda key: lanes.reset(key)[0].table)(jax.random.key(0))
     shapes = jax.eval_shape(lanes.reset, jax.random.key(0))
     state, timestep = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    places: dict[str, list[int]] = {name: [] for name in loaded.families}
+    places: dict[str, list[int]] = {name: [] for name in loaded.families if name in loaded.splits[split]}
     for place, task_id in enumerate(loaded.task_ids(split)):
         places[task_id.family].append(place)
     counts = np.array([len(found) for found in places.values()], np.int32)

@@ -8,6 +8,7 @@ from importlib import import_module
 
 COMMANDS = {
     "tasks": "list families, their factors, and suites",
+    "freeze": "write a suite of families of your choice",
     "train": "train a policy on a suite; resumable",
     "eval": "score a trained policy on held-out tasks, beside random and expert",
     "render": "write a video of a policy or an expert on a grid of tasks",

@@ -16,7 +16,7 @@ class Arguments:
     """Measure whole environment steps per second on this machine."""
 
     suite: tyro.conf.Positional[str] = "STARTER"
-    """Suite whose families are mixed."""
+    """Suite, or a suite's file, whose families are mixed."""
     backend: str | None = None
     """Physics; by default the best on this machine."""
     lanes: tuple[int, ...] = (512,)

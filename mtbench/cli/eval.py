@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,16 @@ class Arguments:
 
     run_dir: tyro.conf.Positional[Path]
     """Folder of a training run."""
-    splits: tuple[str, ...] = ("iid",)
-    """Splits to play: iid (new tasks), train (training tasks, fresh initial states)."""
-    episodes: int = 1
-    """Episodes per task."""
+    protocol: str | None = None
+    """How to play, as the suite says, e.g. metaworld-mt or metaworld-ml; by default ours: held-out tasks, once each."""
+    splits: tuple[str, ...] | None = None
+    """Other splits than the protocol's, e.g. iid (new tasks) or train (training tasks, fresh initial states)."""
+    episodes: int | None = None
+    """Other number of episodes per task."""
     tasks_per_family: int | None = None
     """Play only the first so many tasks of each family."""
     out: Path | None = None
-    """Folder for the results; by default run_dir/eval."""
+    """Folder for the results; by default run_dir/eval, with --protocol NAME run_dir/eval/NAME."""
     backend: str | None = None
     """Physics; by default that of the training."""
     step: int | None = None
@@ -40,7 +42,6 @@ def run(argv: list[str]) -> int:
     import polars as pl
     from rich.console import Console
 
-    from .. import registry
     from ..errors import UsageError
     from ..evaluate import evaluate
     from ..policy import RandomPolicy
@@ -48,39 +49,31 @@ def run(argv: list[str]) -> int:
     from .runs import Run
 
     check_backend(arguments.backend)
-    if arguments.episodes < 1 or (arguments.tasks_per_family or 1) < 1:
-        raise UsageError("--episodes and --tasks-per-family must be at least 1")
-    out = arguments.out or arguments.run_dir / "eval"
+    changes = {name: getattr(arguments, name) for name in ("splits", "episodes", "tasks_per_family")}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if not all(changes.values()) or min(arguments.episodes or 1, arguments.tasks_per_family or 1) < 1:
+        raise UsageError("--splits needs a split, --episodes and --tasks-per-family at least 1")
+    out = arguments.out or arguments.run_dir / "eval" / (arguments.protocol or "")
     table_path = claim(out / "episodes.parquet", force=arguments.force)
     opened = Run(arguments.run_dir, arguments.backend, arguments.step)
     suite, env = opened.suite, opened.env.env
+    protocol = suite.protocol(arguments.protocol or "ours")
+    if changes:
+        protocol = replace(protocol, **changes, name=f"{protocol.name}, changed")
     players: list[tuple[str, int, Any]] = [(opened.algorithm.name, seed, policy) for seed, policy in opened.policies()]
     players.append(("random", 0, RandomPolicy(env.action_size)))
-    if all(registry.family(name).expert is not None for name in suite.families):
+    if all(suite.family(name).expert is not None for name in suite.families):
         players.append(("expert", 0, suite.expert()))
     tables = []
-    for split in arguments.splits:
-        for name, seed, policy in players:
-            with progress(f"{name} on {suite.name} {split}") as told:
-                tables.append(
-                    evaluate(
-                        env,
-                        suite,
-                        policy,
-                        name=name,
-                        split=split,
-                        episodes=arguments.episodes,
-                        seed=seed,
-                        tasks_per_family=arguments.tasks_per_family,
-                        on_progress=told,
-                    )
-                )
+    for name, seed, policy in players:
+        with progress(f"{name} on {suite.name}") as told:
+            tables.append(evaluate(env, suite, policy, name=name, protocol=protocol, seed=seed, on_progress=told))
     episodes = pl.concat(tables)
     metadata = {
         "suite": suite.name,
         "digest": suite.digest,
         "backend": env.physics.backend,
-        "horizon": suite.horizon,
+        "protocol": asdict(protocol),
         "run": {key: opened.record.get(key) for key in ("algorithm", "config", "seed")},
         "versions": versions(),
     }

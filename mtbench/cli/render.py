@@ -1,4 +1,4 @@
-"""`mtbench render`: a video."""
+"""`mtbench render`: a video, or a picture of all families."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import Annotated, Any
 
 import tyro
 
-from .common import claim, parse, start_jax
+from .common import claim, parse, progress, start_jax
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Write a video of a policy or an expert on a grid of tasks, offscreen."""
+    """Write a video of a policy or an expert on a grid of tasks, or a picture of all families, offscreen."""
 
     source: Annotated[str, tyro.conf.Positional]
-    """Folder of a training run, or a suite or family, whose scripted expert is shown."""
+    """Folder of a training run, or a suite, a suite's file or a family, whose scripted expert is shown."""
     out: Path | None = None
     """File to write: .mp4, .gif, or .png (last frame); by default video.mp4 in the run, or NAME.mp4 here."""
+    stills: Path | None = None
+    """Write a picture instead (.png or .jpg): for each family the start beside the first moment of success."""
     policy: str = "auto"
     """auto (the trained policy, or the expert of a suite), expert, or random."""
     split: str = "iid"
@@ -30,7 +32,7 @@ class Arguments:
     seconds: float = 2.5
     """Length, in simulated seconds."""
     width: int = 320
-    """Width of one picture, pixels."""
+    """Width of one picture, pixels; of the stills, each is half as large."""
     height: int = 240
     """Height of one picture, pixels."""
     fps: int = 20
@@ -52,12 +54,13 @@ def run(argv: list[str]) -> int:
 
     known = suites.catalogue()
     folder = Path(arguments.source)
-    name = arguments.source if arguments.source in known else f"MT1/{arguments.source}"
+    own_file = folder.suffix == ".toml"
+    name = arguments.source if arguments.source in known or own_file else f"MT1/{arguments.source}"
     policy: Any
-    if name in known:
+    if name in known or own_file:
         suite = suites.load(name)
         env = suite.env(arguments.split, "mujoco")
-        default, out = "expert", Path(f"{arguments.source.replace('/', '-')}.mp4")
+        default, out = "expert", Path(f"{folder.stem if own_file else arguments.source.replace('/', '-')}.mp4")
     elif folder.exists():
         from .runs import Run
 
@@ -77,20 +80,36 @@ def run(argv: list[str]) -> int:
         raise unknown_name("policy", chosen, ("auto", "expert", "random"))
     if min(arguments.rows, arguments.columns, arguments.width, arguments.height, arguments.fps) < 1:
         raise UsageError("--rows, --columns, --width, --height and --fps must be at least 1")
-    target = claim(arguments.out or out, force=arguments.force)
-    if target.suffix not in (".mp4", ".gif", ".png"):
-        raise UsageError(f"{target}: the file's name must end in .mp4, .gif or .png")
-    render.grid_video(
-        env,
-        suite,
-        policy,
-        target,
-        split=arguments.split,
-        rows=arguments.rows,
-        columns=arguments.columns,
-        seconds=arguments.seconds,
-        size=(arguments.width, arguments.height),
-        fps=arguments.fps,
-    )
-    print(f"video {target}")
+    target = claim(arguments.stills or arguments.out or out, force=arguments.force)
+    allowed = (".png", ".jpg") if arguments.stills else (".mp4", ".gif", ".png")
+    if target.suffix not in allowed:
+        raise UsageError(f"{target}: the file's name must end in {', '.join(allowed[:-1])} or {allowed[-1]}")
+    size = (arguments.width, arguments.height)
+    with progress("rendering") as on_progress:
+        if arguments.stills:
+            render.stills(
+                env,
+                suite,
+                policy,
+                target,
+                split=arguments.split,
+                columns=arguments.columns,
+                size=(size[0] // 2, size[1] // 2),
+                on_progress=on_progress,
+            )
+        else:
+            render.grid_video(
+                env,
+                suite,
+                policy,
+                target,
+                split=arguments.split,
+                rows=arguments.rows,
+                columns=arguments.columns,
+                seconds=arguments.seconds,
+                size=size,
+                fps=arguments.fps,
+                on_progress=on_progress,
+            )
+    print(f"{'stills' if arguments.stills else 'video'} {target}")
     return 0

@@ -10,6 +10,9 @@ from typing import Any
 from ..errors import UsageError
 from ..suite import Suite
 
+SUITE_FILE = "suite.toml"
+"""A run's copy of its suite: a suite of one's own may be gone or changed by the time of an evaluation."""
+
 
 class Run:
     """A trained run, opened for scoring."""
@@ -18,17 +21,17 @@ class Run:
         """Opens a run's folder.
 
         Raises:
-          UsageError: no run is there, or it was trained on a suite that is not the installed one.
+          UsageError: no run is there, or its copy of the suite is not what it was trained on.
         """
         from .. import registry, suite
         from ..training import load_state, read_run
 
         self.dir, self.record = run_dir, read_run(run_dir)
-        self.suite: Suite = suite.load(self.record["suite"])
+        self.suite: Suite = suite.read(run_dir / SUITE_FILE)
         if self.suite.digest != self.record["digest"]:
             raise UsageError(
-                f"{run_dir} was trained on {self.suite.name} with digest {self.record['digest']}, the installed suite "
-                f"has {self.suite.digest}: install the version of mtbench that trained it, or train again"
+                f"{run_dir} was trained on {self.record['suite']} with digest {self.record['digest']}, its "
+                f"{SUITE_FILE} has {self.suite.digest}: put the suite's file of that training there, or train again"
             )
         kind = registry.algorithm(self.record["algorithm"])
         self.algorithm = kind(_config(kind.Config, self.record["config"]))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from .common import parse
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Arguments:
     """List families, their factors, and suites."""
 
     name: Annotated[str | None, tyro.conf.Positional] = None
-    """A family or a suite to describe; all are listed if it is left out."""
+    """A family, a suite or a suite's file to describe; all are listed if it is left out."""
     json: bool = False
     """Print JSON for other programs."""
 
@@ -28,12 +31,15 @@ def run(argv: list[str]) -> int:
     from ..errors import unknown_name
 
     families = registry.families()
-    suites = {name: suite.load(name) for name in sorted(suite.catalogue())}
-    if arguments.name is not None:
-        if arguments.name not in families and arguments.name not in suites:
-            raise unknown_name("family or suite", arguments.name, {*families, *suites})
-        families = {k: v for k, v in families.items() if k == arguments.name}
-        suites = {k: v for k, v in suites.items() if k == arguments.name}
+    chosen, known = arguments.name, suite.catalogue()
+    if chosen is None:
+        suites = {name: suite.load(name) for name in sorted(known)}
+    elif chosen in families:
+        families, suites = {chosen: families[chosen]}, {}
+    elif chosen in known or chosen.endswith(".toml"):
+        families, suites = {}, {chosen: suite.load(chosen)}
+    else:
+        raise unknown_name("family or suite", chosen, {*families, *known})
     listing = {
         "families": [
             {
@@ -51,7 +57,11 @@ def run(argv: list[str]) -> int:
         "suites": [
             {
                 "name": s.name,
+                "description": s.description,
+                "families": list(s.families),
                 "splits": {split: sum(map(len, table.values())) for split, table in s.splits.items()},
+                "protocols": {name: asdict(protocol) for name, protocol in s.protocols.items()},
+                "factors": s.factors,
                 "digest": s.digest,
             }
             for s in suites.values()
@@ -60,11 +70,11 @@ def run(argv: list[str]) -> int:
     if arguments.json:
         print(json.dumps(listing, indent=2))
     else:
-        _print(listing, suites)
+        _print(listing)
     return 0
 
 
-def _print(listing: dict, suites: dict) -> None:
+def _print(listing: dict) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -77,10 +87,37 @@ def _print(listing: dict, suites: dict) -> None:
             )
             table.add_row(family["name"], family["arena"], factors, family["description"])
         console.print(table)
-    if listing["suites"]:
-        table = Table("suite", "tasks per split", "families", "digest", title="Suites")
-        for row in listing["suites"]:
-            splits = ", ".join(f"{split} {count}" for split, count in row["splits"].items())
-            table.add_row(row["name"], splits, ", ".join(suites[row["name"]].families), row["digest"])
+    suites = listing["suites"]
+    if len(suites) == 1:
+        _print_suite(console, suites[0])
+    elif suites:
+        table = Table("suite", "families", "tasks per split", "protocols", "what it is", title="Suites")
+        # MT1/reach, MT1/push … are a line together.
+        groups: dict[str, list[dict]] = {}
+        for row in suites:
+            group, _, single = row["name"].partition("/")
+            groups.setdefault(f"{group}/FAMILY" if single else group, []).append(row)
+        for name, (first, *others) in groups.items():
+            splits = ", ".join(f"{split} {count}" for split, count in first["splits"].items())
+            about = f"{1 + len(others)} suites, e.g. {first['name']}" if "/" in name else first["description"]
+            table.add_row(name, str(len(first["families"])), splits, ", ".join(first["protocols"]), about)
         console.print(table)
-        console.print(f"next: mtbench train {listing['suites'][0]['name']} --run-dir runs/first")
+    if suites:
+        example = suites[0]["name"] if len(suites) == 1 else "STARTER"
+        console.print(f"next: mtbench tasks MT10 (one suite), mtbench train {example} --run-dir runs/first")
+
+
+def _print_suite(console: Console, suite: dict) -> None:
+    console.print(f"[bold]{suite['name']}[/bold]  {suite['description']}  (digest {suite['digest']})")
+    console.print(f"families   {', '.join(suite['families'])}")
+    console.print(f"splits     {', '.join(f'{split} {count} tasks' for split, count in suite['splits'].items())}")
+    for name, protocol in suite["protocols"].items():
+        adaptation = protocol["adaptation_episodes"]
+        console.print(
+            f"protocol   {name}: {' and '.join(protocol['splits'])}, {protocol['tasks_per_family']} tasks per family, "
+            f"{f'{adaptation} episodes to adapt, then ' if adaptation else ''}{protocol['episodes']} scored per task, "
+            f"{protocol['horizon']} steps"
+        )
+    for family, ranges in suite["factors"].items():
+        narrowed = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in ranges.items())
+        console.print(f"factors    {family}: {narrowed}")

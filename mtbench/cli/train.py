@@ -9,6 +9,7 @@ from typing import Any
 import tyro
 
 from .common import check_backend, parse, start_jax, versions
+from .runs import SUITE_FILE
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Arguments[C]:
     """Train a policy on a suite. A killed or interrupted run goes on with --resume."""
 
     suite: tyro.conf.Positional[str]
-    """Suite to train on, e.g. STARTER or MT1/reach (`mtbench tasks` lists them)."""
+    """Suite to train on, e.g. STARTER or MT1/reach (`mtbench tasks` lists them), or a suite's file."""
     run_dir: Path
     """Folder of the run: checkpoints, metrics, what was trained."""
     config: tyro.conf.OmitArgPrefixes[C]
@@ -50,7 +51,6 @@ def run(argv: list[str]) -> int:
     chosen.task_ids(arguments.split)
     algorithm = kind(arguments.config)
     config: Any = arguments.config
-    chosen.verify()
     env = chosen.vector_env(config.lanes * config.num_seeds, arguments.split, arguments.backend)
     description: dict[str, Any] = {
         "suite": chosen.name,
@@ -68,6 +68,7 @@ def run(argv: list[str]) -> int:
         run_dir=arguments.run_dir,
         total_steps=config.total_steps,
         description=description,
+        files={SUITE_FILE: chosen.to_toml()},
         seed=arguments.seed,
         resume=arguments.resume,
         force=arguments.force,

@@ -20,6 +20,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "policy": pl.String(),
     "seed": pl.Int64(),  # of training; 0 for a control
     "suite": pl.String(),
+    "protocol": pl.String(),  # of the suite: how many tasks and episodes, of which horizon
     "split": pl.String(),
     "family": pl.String(),
     "task": pl.String(),

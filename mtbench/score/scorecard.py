@@ -1,6 +1,6 @@
 """The scorecard: every figure of one policy beside its controls, as JSON.
 
-    {"format": 1, "policy", "suite", "split" (the headline's), "controls": [..], "claim", "metadata": {..},
+    {"format": 1, "policy", "suite", "protocol", "split" (the headline's), "controls": [..], "claim", "metadata": {..},
      "headline":   {"success": estimate, "success_final", "worst_fifth", "solved_50", "solved_80"},
      "splits":     {split: {"policies": {policy: block}, "differences": [difference, ..]}},
      "gaps":       [estimate + {"near", "far"}, ..],
@@ -89,8 +89,9 @@ def scorecard(
     played = episodes.filter(policy=policy)
     if played.is_empty():
         raise UsageError(f"no episodes of policy '{policy}' (the table has: {_names(episodes['policy'])})")
-    if episodes["suite"].n_unique() > 1:
-        raise UsageError(f"several suites in one table ({_names(episodes['suite'])}): score them one at a time")
+    for column in ("suite", "protocol"):
+        if episodes[column].n_unique() > 1:
+            raise UsageError(f"several {column}s in one table ({_names(episodes[column])}): score them one at a time")
     splits = played["split"].unique(maintain_order=True).to_list()
     split = split or next((name for name in splits if name != "train"), splits[0])
     if split not in splits:
@@ -102,6 +103,7 @@ def scorecard(
         "format": 1,
         "policy": policy,
         "suite": episodes["suite"][0],
+        "protocol": episodes["protocol"][0],
         "split": split,
         "controls": [name for name in blocks[split]["policies"] if name != policy],
         "claim": claim,
@@ -124,7 +126,8 @@ def summary_table(card: Card) -> Table:
     from rich.table import Table
 
     policies, differences = (card["splits"][card["split"]][key] for key in ("policies", "differences"))
-    title = f"{card['policy']} on {card['suite']} / {card['split']}: success at any time, 95 % intervals"
+    where = f"{card['suite']} / {card['split']}, protocol {card['protocol']}"
+    title = f"{card['policy']} on {where}: success at any time, 95 % intervals"
     table = Table("family", title=title)
     for name in [*policies, *(difference["name"] for difference in differences)]:
         table.add_column(name, justify="right")

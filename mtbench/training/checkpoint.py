@@ -54,8 +54,14 @@ def read_run(run_dir: str | Path) -> dict[str, Any]:
     return run
 
 
-def create_run(folder: Path, run: Mapping[str, Any], *, force: bool) -> None:
+def create_run(folder: Path, run: Mapping[str, Any], files: Mapping[str, str], *, force: bool) -> None:
     """Begins a run in a folder that is new, empty or, with `force`, holds a run to be replaced.
+
+    Args:
+      folder: an existing folder.
+      run: the contents of `run.json`.
+      files: name to text of further files.
+      force: whether to replace a run.
 
     Raises:
       UsageError: the folder holds something else, or cannot be written.
@@ -68,10 +74,11 @@ def create_run(folder: Path, run: Mapping[str, Any], *, force: bool) -> None:
         if not force:
             raise UsageError(f"{folder} holds a run of {old['algorithm']}: --resume continues it, --force replaces it")
     try:
-        # run.json goes last: a deletion that is cut short leaves a folder that is still known as a run.
+        # run.json goes last and comes first: a replacement cut short leaves a folder that is still known as a run.
         for path in sorted(folder.iterdir(), key=lambda path: path.name == "run.json"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-        replace_text(folder / "run.json", json.dumps(run, indent=2) + "\n")
+        for name, text in {"run.json": json.dumps(run, indent=2) + "\n", **files}.items():
+            replace_text(folder / name, text)
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {why(error)}") from None
 

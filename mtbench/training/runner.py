@@ -88,6 +88,7 @@ def train[S](
     run_dir: str | Path,
     total_steps: int,
     description: Mapping[str, JSON],
+    files: Mapping[str, str] | None = None,
     seed: int = 0,
     resume: bool = False,
     force: bool = False,
@@ -115,6 +116,7 @@ def train[S](
       total_steps: environment steps of each seed, rounded up to whole updates.
       description: what else `run.json` shall say: suite, digest, versions … A continuation must say the same, but
         for `versions`, `machine`, `created` and `command`.
+      files: name to text of what else a new run's folder shall hold.
       seed: root of all randomness.
       resume: go on from the newest intact checkpoint.
       force: replace the run in `run_dir`; a folder that is not a run is never replaced.
@@ -148,7 +150,7 @@ def train[S](
             for change in differences(old.get("versions"), run.get("versions"), "versions"):
                 _warn(f"{folder}: {change}: results may differ in the last bits")
         else:
-            create_run(folder, {**run, "reporting": reporting}, force=force)
+            create_run(folder, {**run, "reporting": reporting}, files or {}, force=force)
         job = _Job(algorithm, env, folder, Meter(env.family_names, reporting["window"]), display)
         job.resume() if resume else job.begin(seed)
         save_due = _due(checkpoint_seconds, checkpoint_updates)

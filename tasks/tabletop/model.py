@@ -9,6 +9,7 @@ from __future__ import annotations
 import mujoco
 
 from mtbench.physics.derive import SLOT_GROUP
+from mtbench.physics.spec import begin_spec
 
 from .rows import BOX, CAPSULE, PALETTE, SPHERE
 
@@ -35,19 +36,11 @@ FINGER_GAP = 0.1
 
 def build(slots: dict[str, dict[str, int]], *, iterations: int = 10) -> mujoco.MjSpec:
     """The arena's model with a given number of geoms per slot and type."""
-    spec = mujoco.MjSpec()
-    spec.modelname = "tabletop"
-    spec.compiler.degree = False
-    option = spec.option
-    option.timestep = TIMESTEP
-    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    option.solver = mujoco.mjtSolver.mjSOL_NEWTON
-    option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
-    option.iterations, option.ls_iterations, option.tolerance = iterations, iterations, 1e-8
-    # The callers of physics want a diverged lane to stay visible, and fixtures move from task to task.
-    option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET) | int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
+    spec = begin_spec("tabletop", timestep=TIMESTEP, iterations=iterations, line_search=iterations)
 
-    # MJX keeps the nearest contacts; the C engine ignores this. A grasp with table and fixture has fewer.
+    # MJX looks, for each two types of geom, at the 24 pairs whose bounding spheres are nearest, and keeps the 16
+    # nearest contacts; the C engine ignores both. benchmarks/contacts.py measures what that changes.
+    spec.add_numeric(name="max_geom_pairs", size=1, data=[24])
     spec.add_numeric(name="max_contact_points", size=1, data=[16])
     _surroundings(spec)
     _hand(spec)

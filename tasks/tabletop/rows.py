@@ -210,8 +210,8 @@ class Joint:
 
 # An unused joint must yield to nothing, yet keep the mass matrix well conditioned in float32.
 _LOCKED = {
-    "slide": Joint((1.0, 0.0, 0.0), (-1.0, 1.0), damping=1e5, armature=1e3),
-    "hinge": Joint((0.0, 0.0, 1.0), (-1.0, 1.0), damping=1e4, armature=1e2),
+    "slide": Joint((1.0, 0.0, 0.0), (-1.0, 1.0), damping=1e5, armature=1e3, stiffness=1e6),
+    "hinge": Joint((0.0, 0.0, 1.0), (-1.0, 1.0), damping=1e4, armature=1e2, stiffness=1e5),
 }
 
 

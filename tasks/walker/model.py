@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 
 from mtbench.physics.derive import SLOT_GROUP
+from mtbench.physics.spec import begin_spec
 
 SUBSTEPS = 4
 TIMESTEP = 0.005
@@ -74,17 +75,7 @@ def height(lengths: Sequence[Any] = LENGTHS) -> Any:
 
 def build(*, iterations: int = 5) -> mujoco.MjSpec:
     """The arena's model; lengths and masses are templates that tasks replace."""
-    spec = mujoco.MjSpec()
-    spec.modelname = "walker"
-    spec.compiler.degree = False
-    option = spec.option
-    option.timestep = TIMESTEP
-    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    option.solver = mujoco.mjtSolver.mjSOL_NEWTON
-    option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
-    option.iterations, option.ls_iterations, option.tolerance = iterations, 2 * iterations, 1e-8
-    # The callers of physics want a diverged lane to stay visible, and edits leave the midphase's volumes behind.
-    option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET) | int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
+    spec = begin_spec("walker", timestep=TIMESTEP, iterations=iterations, line_search=2 * iterations)
 
     _surroundings(spec)
     torso = _torso(spec)

@@ -34,20 +34,30 @@ def run(*argv: str) -> int:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "first"
-    assert run("train", "MT1/reach", "--run-dir", folder, "--total-steps", "256", *SMALL) == 0
-    return folder
+    """A run on a suite of one's own, whose file is gone since."""
+    folder = tmp_path_factory.mktemp("runs")
+    suite = folder / "near.toml"
+    small = ["--iid", "6", "--horizon", "40"]
+    assert run("freeze", suite, "--families", "reach", "--factors", "reach.goal_x=0:0.05", *small) == 0
+    assert run("train", suite, "--run-dir", folder / "first", "--total-steps", "256", *SMALL) == 0
+    suite.unlink()
+    return folder / "first"
 
 
 def test_train_eval_render(trained, capsys):
-    assert run("eval", trained, "--tasks-per-family", "3", "--episodes", "2") == 0
+    words = ("--protocol", "ours", "--tasks-per-family", "3", "--episodes", "2")
+    assert run("eval", trained, *words) == 0
     out = capsys.readouterr().out
     assert "scorecard.html" in out and "reach" in out
-    card = json.loads((trained / "eval" / "scorecard.json").read_text())
+    # A protocol's results have a folder of their own.
+    folder = trained / "eval" / "ours"
+    card = json.loads((folder / "scorecard.json").read_text())
+    assert card["suite"] == "near" and card["protocol"] == "ours, changed"
+    assert card["metadata"]["protocol"]["tasks_per_family"] == 3 and card["metadata"]["protocol"]["horizon"] == 40
     assert {"random", "expert"} <= set(json.dumps(card).replace('"', " ").split())
-    page = (trained / "eval" / "scorecard.html").read_text()
+    page = (folder / "scorecard.html").read_text()
     assert not re.search(r'(src|href)="https?:', page)
-    assert run("eval", trained, "--tasks-per-family", "3") == 2
+    assert run("eval", trained, *words) == 2
     assert "exists: --force overwrites it" in capsys.readouterr().err
 
 
@@ -82,6 +92,17 @@ def test_render_writes_a_video_that_moves(tmp_path):
         ),
         (["train", "MT1/reach", "--run-dir", "{tmp}/nothing", "--resume"], "{tmp}/nothing"),
         (["train", "MT1/reach", "--run-dir", "/dev/null/r"], "/dev/null"),
+        (["train", "{tmp}/no.toml", "--run-dir", "{tmp}/r"], "suite file {tmp}/no.toml: No such file"),
+        (["freeze", "{tmp}/x.toml", "--families", "reach", "rech"], "unknown family 'rech': did you mean reach"),
+        (
+            ["freeze", "{tmp}/x.toml", "--families", "reach", "--factors", "reach.goal_x"],
+            "--factors reach.goal_x: expected FAMILY.FACTOR=VALUE or FAMILY.FACTOR=LOW:HIGH",
+        ),
+        (["freeze", "{tmp}/x", "--families", "reach"], "must end in .toml"),
+        (
+            ["eval", "{run}", "--protocol", "metaworld-ml", "--out", "{tmp}/e"],
+            "unknown protocol of near",
+        ),
         (["eval", "{tmp}/nothing"], "{tmp}/nothing"),
         (["eval", "{run}", "--splits", "idd", "--out", "{tmp}/e"], "unknown split"),
         (["eval", "{run}", "--out", "/dev/null/e"], "cannot write to /dev/null/e"),
@@ -115,7 +136,7 @@ def test_a_damaged_checkpoint_and_another_digest(trained, tmp_path, capsys):
     record = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps({**record, "digest": "0" * 16}))
     assert run("eval", copy, "--out", tmp_path / "scores") == 2
-    assert "with digest 0000000000000000, the installed suite has" in capsys.readouterr().err
+    assert "with digest 0000000000000000, its suite.toml has" in capsys.readouterr().err
 
 
 def test_no_gl_library_names_the_package(monkeypatch):

@@ -260,7 +260,8 @@ def make_table(policies: dict[str, list], splits=("iid",), episodes: int = 2) ->
     """Two families of two tasks; `policies` gives, per seed, the successes of each task out of `episodes`."""
     rows = [
         {
-            "policy": policy, "seed": seed, "suite": "TINY", "split": split, "family": "ab"[task // 2],
+            "policy": policy, "seed": seed, "suite": "TINY", "protocol": "ours", "split": split,
+            "family": "ab"[task // 2],
             "task": f"{'ab'[task // 2]}/1/{split}-{task}", "episode": episode, "success": episode < wins,
             "success_final": episode < wins - 1, "return": 2.0 * wins, "progress": float(episode < wins),
             "length": 5, "diverged": False,
@@ -359,6 +360,7 @@ def test_splits_and_gaps():
         (lambda t: t[:-1], "'episode' has 1 values for policy 'expert', task 'b/1/iid-3', seed 0, expected 2"),
         (lambda t: t.with_columns(policy=pl.lit("x")).unique(["seed", "task", "episode"]), "policy 'mt-ppo'"),
         (lambda t: pl.concat([t, t.with_columns(suite=pl.lit("BIG"))]), r"several suites in one table \(BIG, TINY"),
+        (lambda t: pl.concat([t[:9], t[9:].with_columns(protocol=pl.lit("x"))]), r"several protocols in one table"),
     ],
 )  # fmt: skip
 def test_bad_tables_are_told_in_one_line(change, words):
