@@ -11,7 +11,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 NEAR, BEYOND = 0, 1
-MAX_STAGES = 4
+MAX_STAGES = 5
 SUCCESS_SHARE = 0.25
 """Part of the reward that only success gives."""
 NARROW = 0.2

@@ -12,7 +12,7 @@ from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, OBJECT, TCP, Stage
 from . import objects
-from .grasping import GENTLE, grasp
+from .grasping import GENTLE, grasp, held
 
 _HALF = objects.CUBE / 2
 _SPREAD = (0.01, 0.01, 0.0)
@@ -43,6 +43,7 @@ def _sweep(factors: Mapping[str, Array]) -> Task:
             point=(0.5, factors["object_y"], 0.01),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.045, offset=(0, 0, _HALF), scale=0.15),
+                held(objects.CUBE),
                 Stage(OBJECT, GOAL, tolerance=0.05, scale=0.35, required=True),
             ),
         ),

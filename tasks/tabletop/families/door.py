@@ -6,16 +6,19 @@ from collections.abc import Mapping
 
 from jaxtyping import Array
 
+from mtbench.stages import BEYOND
 from mtbench.task import Factor, Family, Task
 
 from .. import rows
 from ..expert import Waypoint
-from ..rows import GOAL, HAND, MECHANISM, Shape, Stage
+from ..rows import GOAL, HAND, JOINTS, MECHANISM, MECHANISM_TIP, ORIGIN, Shape, Stage
 from .placing import placed
 
 _HEIGHT = 0.15
 """Height of the placement point, the middle of the frame."""
 _HANDLE = (0.3757, -0.1071, 0.0)
+_PANEL = (0.2, 0.0, 0.0)
+"""Middle of the panel, in the hinge's frame."""
 _AJAR = -1.3
 """Where Meta-World's open door comes to rest: its frame pushes it there from -1.57 within thirty steps."""
 
@@ -55,6 +58,7 @@ def _task(factors: Mapping[str, Array], initial: rows.Initial, shift: tuple[floa
         goal=rows.goal(
             point=(x + shift[0], y + shift[1], _HEIGHT),
             mechanism_point=_HANDLE,
+            mechanism_tip=_PANEL,
             observed=(MECHANISM, rows.ORIGIN),
             stages=rows.stages(*stages),
         ),
@@ -69,6 +73,9 @@ def _open(factors: Mapping[str, Array]) -> Task:
         rows.initial(hand=(-0.03, 0.6, 0.2)),
         (-0.3, -0.45),
         Stage(HAND, MECHANISM, tolerance=0.09, offset=(-0.02, 0.02, 0.0), scale=0.2),
+        # Ajar, then by the hinge's angle: seen along x, a closed door does not begin to move.
+        Stage(JOINTS, ORIGIN, 0.0, (0, 0, -0.25), weights=(0, 0, -1), relation=BEYOND, scale=0.25),
+        Stage(JOINTS, ORIGIN, 0.07, (0, 0, -1.45), weights=(0, 0, 1), scale=1.2),
         Stage(MECHANISM, GOAL, tolerance=0.08, weights=(1, 0, 0), scale=0.3, required=True),
     )
 
@@ -78,7 +85,7 @@ def _close(factors: Mapping[str, Array]) -> Task:
         factors,
         rows.initial(hand=(-0.5, 0.6, 0.2), joints=(0.0, 0.0, _AJAR)),
         (0.2, -0.2),
-        Stage(HAND, MECHANISM, tolerance=0.25, offset=(-0.1, 0.1, 0.05), scale=0.3),
+        Stage(HAND, MECHANISM_TIP, tolerance=0.13, weights=(1, 1, 0.5), scale=0.3),
         Stage(MECHANISM, GOAL, tolerance=0.08, scale=0.4, required=True),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mtbench.stages import BEYOND
+
 from ..expert import Waypoint
 from ..rows import GRIPPER, HAND, OBJECT, ORIGIN, Stage
 
@@ -17,6 +19,11 @@ def held(width: float, tolerance: float = 0.018, required: bool = False) -> Stag
     return Stage(
         GRIPPER, ORIGIN, tolerance, (width + CLAWS, 0.0, 0.0), weights=(1, 0, 0), scale=0.02, required=required
     )
+
+
+def lifted(height: float) -> Stage:
+    """The object's observed point is at least this high, metres: the first centimetres are the hardest to find."""
+    return Stage(OBJECT, ORIGIN, 0.0, (0, 0, height), weights=(0, 0, 1), relation=BEYOND, scale=0.05)
 
 
 def grasp(

@@ -14,7 +14,7 @@ from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, OBJECT, ORIGIN, TCP, Stage
 from . import objects
-from .grasping import GENTLE, grasp, held
+from .grasping import GENTLE, grasp, held, lifted
 
 _RADIUS = 0.03
 _RING = (0.0, -0.083, 0.25)
@@ -50,6 +50,7 @@ def _build(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, -0.01), scale=0.15),
                 held(0.053),
+                lifted(0.06),
                 Stage(OBJECT, GOAL, 0.08, (0, 0, 0.05), weights=(1, 1, 2), scale=0.3, required=True),
             ),
         ),

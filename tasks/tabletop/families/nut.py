@@ -18,7 +18,7 @@ from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, OBJECT, OBJECT_TIP, ORIGIN, TCP, Stage
 from . import objects
-from .grasping import grasp, held
+from .grasping import grasp, held, lifted
 
 _SEGMENTS = 6
 _HANDLE = (0.0, -0.13, 0.0)
@@ -55,6 +55,7 @@ def _assembly(factors: Mapping[str, Array]) -> Task:
             object_point=_HANDLE,
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.03, offset=(-0.015, 0, 0), scale=0.15),
+                held(_HANDLE_WIDTH),
                 # Above the peg, then around it, then below its top. The first fails when the last holds: that is
                 # success, so the reward does not fall.
                 Stage(OBJECT_TIP, GOAL, 0.0, weights=(0, 0, 1), relation=BEYOND, scale=0.1),
@@ -77,6 +78,7 @@ def _disassemble(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.035, offset=(-0.015, 0, 0), scale=0.15),
                 held(_HANDLE_WIDTH),
+                lifted(0.06),
                 Stage(OBJECT, GOAL, 0.0, weights=(0, 0, 1), relation=BEYOND, scale=0.15, required=True),
             ),
         ),

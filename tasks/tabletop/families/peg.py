@@ -13,7 +13,7 @@ from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, OBJECT, OBJECT_TIP, TCP, Stage
 from . import objects
-from .grasping import GENTLE, grasp
+from .grasping import GENTLE, grasp, held
 from .placing import placed
 
 _WIDTH = 0.03
@@ -45,9 +45,10 @@ def _build(factors: Mapping[str, Array]) -> Task:
             object_tip=_HEAD,
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.035, offset=(0, 0, -0.02), scale=0.15),
+                held(_WIDTH, 0.013),
                 Stage(OBJECT, GOAL, 0.03, weights=(0, 0, 1), relation=BEYOND, scale=0.1),
                 Stage(OBJECT_TIP, GOAL, 0.03, weights=(0, 1, 1), scale=0.15),
-                Stage(OBJECT_TIP, GOAL, 0.07, weights=(1, 2, 2), scale=0.25, required=True),
+                Stage(OBJECT_TIP, GOAL, 0.07, weights=(1, 2, 2), scale=0.3, required=True),
             ),
         ),
         family=0,

@@ -17,12 +17,14 @@ from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, OBJECT, ORIGIN, TCP, Stage
 from . import objects
-from .grasping import GENTLE, grasp, held
+from .grasping import GENTLE, grasp, held, lifted
 
 _HALF = objects.CUBE / 2
 _SURFACE = 0.05
 _HOLE_PUCK = 0.0354
 """Width of the puck in the hole, which Meta-World's expert holds with a tenth of the gripper's force."""
+_UP_OR_OVER = Stage(OBJECT, ORIGIN, 0.0, (0, 0.86, 0), weights=(0, 0.5, 1), relation=BEYOND, scale=0.05)
+"""The cube has left the surface, or is already over the pit."""
 _TABLE = (
     rows.box((0.235, 0.325, 0.025), (-0.315, 0.675, 0.025), "steel"),
     rows.box((0.235, 0.325, 0.025), (0.315, 0.675, 0.025), "steel"),
@@ -48,6 +50,8 @@ def _hand_insert(factors: Mapping[str, Array]) -> Task:
             hand_low=(-0.5, 0.4, -0.15),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.03, scale=0.15),
+                held(objects.CUBE),
+                _UP_OR_OVER,
                 Stage(OBJECT, GOAL, tolerance=0.05, scale=0.25, required=True),
             ),
         ),
@@ -65,6 +69,8 @@ def _sweep_into(factors: Mapping[str, Array]) -> Task:
             point=(0.0, 0.84, 0.02),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, -0.01), scale=0.15),
+                held(objects.CUBE),
+                _UP_OR_OVER,
                 Stage(OBJECT, GOAL, tolerance=0.05, weights=(1, 1, 0), scale=0.2, required=True),
             ),
         ),
@@ -82,7 +88,7 @@ def _pick_out_of_hole(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, -0.01), scale=0.15),
                 held(_HOLE_PUCK),
-                Stage(OBJECT, ORIGIN, 0.0, (0, 0, 0.08), weights=(0, 0, 1), relation=BEYOND, scale=0.08),
+                lifted(0.08),
                 Stage(OBJECT, GOAL, tolerance=0.07, scale=0.2, required=True),
             ),
         ),

@@ -16,7 +16,7 @@ from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, HAND, OBJECT, ORIGIN, TCP, Stage
 from . import objects
-from .grasping import grasp, held
+from .grasping import grasp, held, lifted
 
 _WALL = rows.box((0.12, 0.01, 0.06), (0.1, 0.75, 0.06), "walnut")
 _REST = objects.PUCK_HEIGHT / 2
@@ -27,6 +27,7 @@ _WALL_PUCK = (*objects.place("object", "where the puck stands", (-0.05, 0.05), (
 _GRASP = grasp(objects.PUCK_WIDTH, x=-0.003)
 _APPROACH = Stage(TCP, OBJECT, tolerance=0.04, scale=0.15)
 _HELD = held(objects.PUCK_WIDTH)
+_LIFTED = lifted(0.045)
 
 
 def _start(factors: Mapping[str, Array]) -> rows.Initial:
@@ -112,7 +113,7 @@ def _pick_place(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 _APPROACH,
                 _HELD,
-                Stage(OBJECT, ORIGIN, 0.0, (0, 0, 0.045), weights=(0, 0, 1), relation=BEYOND, scale=0.05),
+                _LIFTED,
                 Stage(OBJECT, GOAL, tolerance=0.07, scale=0.3, required=True),
             ),
         ),
@@ -129,6 +130,7 @@ def _pick_place_wall(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 _APPROACH,
                 _HELD,
+                _LIFTED,
                 Stage(OBJECT, ORIGIN, 0.02, (0, 0.75, 0.15), weights=(0, 1, 1), relation=BEYOND, scale=0.2),
                 Stage(OBJECT, GOAL, tolerance=0.07, scale=0.25, required=True),
             ),

@@ -13,7 +13,7 @@ from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, OBJECT, TCP, Stage
 from . import objects
-from .grasping import GENTLE, grasp, held
+from .grasping import GENTLE, grasp, held, lifted
 from .placing import placed
 
 _SHELF = (
@@ -41,6 +41,7 @@ def _build(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, 0.005), scale=0.15),
                 held(objects.CUBE),
+                lifted(0.045),
                 Stage(OBJECT, GOAL, 0.03, weights=(0, 0, 1), relation=BEYOND, scale=0.2),
                 Stage(OBJECT, GOAL, tolerance=0.07, scale=0.25, required=True),
             ),

@@ -58,6 +58,8 @@ def _stick_push(factors: Mapping[str, Array]) -> Task:
             Stage(TCP, OBJECT, tolerance=0.035, offset=(0.02, 0, 0), scale=0.15, required=True),
             held(0.035, required=True),
             Stage(OBJECT, ORIGIN, 0.0, (0, 0, 0.03), weights=(0, 0, 1), relation=BEYOND, scale=0.03, required=True),
+            # Its end is at the thermos.
+            Stage(OBJECT, MECHANISM, tolerance=0.05, offset=(-0.103, 0, 0), scale=0.2),
             Stage(MECHANISM, GOAL, tolerance=0.12, scale=0.2, required=True),
         ),
     )
@@ -72,7 +74,8 @@ def _stick_pull(factors: Mapping[str, Array]) -> Task:
         observed=(OBJECT, MECHANISM),
         hand_low=(-0.5, 0.35, 0.05),
         stages=rows.stages(
-            Stage(TCP, OBJECT, tolerance=0.04, scale=0.15),
+            Stage(TCP, OBJECT, tolerance=0.05, scale=0.15),
+            held(_WIDTH),
             Stage(OBJECT_TIP, MECHANISM, 0.04, weights=(0, 1, 0.667), scale=0.25, required=True),
             Stage(OBJECT_TIP, MECHANISM, 0.0, weights=(1, 0, 0), relation=BEYOND, scale=0.2, required=True),
             # The loop's height is fixed: Meta-World's 0.12 in space is this in the plane.
@@ -130,12 +133,12 @@ FAMILIES = (
         build=_stick_pull,
         accept=rows.apart(0.1),
         expert=(
-            *grasp(_WIDTH, x=-0.01),
+            *grasp(_WIDTH, x=-0.035),
             # Slow along x: the stick has the loop's height before it gets there.
             Waypoint(
                 MECHANISM,
                 (0.1, 0.0, 0.0),
-                Stage(OBJECT_TIP, MECHANISM, 0.0, (0.02, 0, 0), weights=(1, 0, 0), relation=BEYOND),
+                Stage(OBJECT_TIP, MECHANISM, 0.0, (0.003, 0, 0), weights=(1, 0, 0), relation=BEYOND),
                 effort=GENTLE,
                 gain=25.0,
                 blend=(0.2, 1, 1),
