@@ -21,7 +21,8 @@ PyTree = Any
 LATTICE = 1000
 """Factors are drawn from this many equal steps of their range, so that a row has the same digits on every machine."""
 
-_CANDIDATES = 32
+_CANDIDATES, _ROUNDS = 32, 4
+"""A task is the first of these many draws that its family accepts: enough where it rejects four in five."""
 
 
 class TaskId(NamedTuple):
@@ -155,7 +156,10 @@ def _steps(name: ArrayLike, version: int, seeds: ArrayLike, factors: int) -> Int
     key = jax.random.fold_in(jax.random.key(name), version)
 
     def draw(seed):
-        return jax.random.randint(jax.random.fold_in(key, seed), (_CANDIDATES, factors), 0, LATTICE + 1)
+        own = jax.random.fold_in(key, seed)
+        keys = [own, *(jax.random.fold_in(own, number) for number in range(1, _ROUNDS))]
+        rounds = [jax.random.randint(k, (_CANDIDATES, factors), 0, LATTICE + 1) for k in keys]
+        return jnp.concatenate(rounds)
 
     # Not `vmap`: that takes twice as long to compile, and the draws are few.
     return jax.lax.map(draw, seeds)

@@ -100,9 +100,12 @@ def test_observations_tell_what_changes(arena, walks):
     suite, ids, rows, _, envs = arena
     _, _, (first, seen), _ = walks
     frames = np.concatenate([first.observation[None], seen.observation])
-    assert (np.ptp(frames, axis=(0, 1)) > 0.0).all()
+    stuck = set(np.flatnonzero(np.ptp(frames, axis=(0, 1)) == 0.0))
     if envs["mujoco"].arena.name != "tabletop":
+        assert not stuck
         return
+    # No family's second object turns, in Meta-World neither: x, y, z of its quaternion, now and in the frame before.
+    assert stuck <= {15, 16, 17, 33, 34, 35}
     np.testing.assert_array_equal(frames[1:, :, 18:36], frames[:-1, :, :18])
     families = np.array([task_id.family for task_id in ids])
     nothing = envs["mujoco"].arena.quantities.index("origin")
@@ -113,7 +116,7 @@ def test_observations_tell_what_changes(arena, walks):
         goals = np.ptp(np.asarray(rows.goal.point)[mine], axis=0) > 0.0
         np.testing.assert_array_equal(varies[36:], goals, err_msg=name)
         second = np.asarray(rows.goal.observed)[mine, 1] != nothing
-        assert varies[11:14].any() == second.any(), name
+        assert frames[:, mine, 11:14].any() == second.any(), name
 
 
 def test_backends_agree_on_every_family(arena):
@@ -181,5 +184,5 @@ def test_factors_set_by_hand():
     assert float(task.scene.free_mass) == pytest.approx(0.6)
     with pytest.raises(UsageError, match="did you mean object_mass"):
         family.with_factors(0, {"object_mas": 0.6})
-    with pytest.raises(UsageError, match=r"object_mass = 9 is outside \[0.5, 1.0\] kg"):
+    with pytest.raises(UsageError, match=r"object_mass = 9 is outside \[0.4, 0.8\] kg"):
         family.with_factors(0, {"object_mass": 9})
