@@ -44,7 +44,9 @@ def test_digests(name):
 def test_the_lists_are_metaworlds():
     manipulation = {name for name, family in registry.families().items() if family.arena == "tabletop"}
     for track in ("MT1", "ML1"):
-        assert {name.removeprefix(f"{track}/") for name in NAMES if name.startswith(track)} - {"walk"} == manipulation
+        assert {name.removeprefix(f"{track}/") for name in NAMES if name.startswith(f"{track}/")} - {
+            "walk"
+        } == manipulation
     for name, (train, held_out) in SIZES.items():
         suite, meta = suites.load(name), name.startswith("ML")
         assert suite.families == (*suite.splits["train"], *suite.splits.get("family", ()))

@@ -19,27 +19,17 @@ from mtbench.adapters import gymnasium as adapter
 from mtbench.errors import UsageError
 
 HORIZON, LANES = 80, 5
-# Families in unequal numbers of tasks: the rows of the table no longer alternate.
-PAIR = """
-name = "PAIR"
-version = 1
-description = "Two families"
-families = ["reach", "push"]
-horizon = 200
-show_goal = true
-[digests]
-[splits.train]
-reach = {reach}
-push = [3, 1]
-"""
 
 
 @pytest.fixture(scope="module")
 def envs(tmp_path_factory):
     """Five lanes of two families, made as a script would."""
     path = tmp_path_factory.mktemp("suites") / "PAIR.toml"
-    seeds = list(suites.load("MT1/reach").splits["train"]["reach"])
-    path.write_text(PAIR.format(reach=seeds))
+    # In unequal numbers of tasks: the rows of the table do not alternate.
+    splits = {"train": {"reach": tuple(range(50)), "push": (3, 1)}}
+    ours = suites.EvaluationProtocol("ours", ("train",), 2, episodes=1, adaptation_episodes=0, horizon=200)
+    pair = suites.Suite("PAIR", 1, "Two families", ("reach", "push"), 200, True, splits, protocols={"ours": ours})
+    path.write_text(suites.freeze(pair).to_toml())
     suites.catalogue()["PAIR"] = path
     adapter.register()
     made = gymnasium.make_vec(
