@@ -18,6 +18,8 @@ from pathlib import Path
 from machine import describe
 
 HERE = Path(__file__).parent
+MANY = 10
+"""Families that lines of different colours can still tell apart."""
 
 
 def mtbench(*arguments: str) -> None:
@@ -27,19 +29,40 @@ def mtbench(*arguments: str) -> None:
 
 
 def plot(lines: list[dict], title: str, path: Path) -> None:
-    """Success over minutes, a line per family."""
+    """Success on training tasks over minutes: a line per family, a row per family where these are many."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    import numpy as np
 
-    figure, axes = plt.subplots(figsize=(7, 4))
-    for family in lines[-1]["success"]:
-        points = [(line["seconds"] / 60, line["success"][family]) for line in lines]
-        means = [(m, sum(v) / len(v)) for m, v in points if all(x is not None for x in v)]
-        axes.plot(*zip(*means, strict=True), label=family)
-    axes.set(xlabel="minutes of training", ylabel="success on training tasks", title=title, ylim=(-0.02, 1.02))
-    axes.legend(frameon=False)
+    families = list(lines[-1]["success"])
+    minutes = np.array([line["seconds"] / 60 for line in lines])
+    # One value per seed; before a family's first finished episode there is none.
+    success = np.array(
+        [
+            [np.nan if None in line["success"][family] else np.mean(line["success"][family]) for family in families]
+            for line in lines
+        ]
+    )
+    many = len(families) > MANY
+    figure, axes = plt.subplots(figsize=(7, 0.17 * len(families) + 1.2) if many else (7, 4))
+    if many:
+        order = np.argsort(-success[-len(lines) // 20 :].mean(0), kind="stable")
+        # Rows share a grid of minutes: logged lines are not spaced evenly in time.
+        grid = np.linspace(minutes[0], minutes[-1], 200)
+        rows = np.stack([np.interp(grid, minutes, success[:, family]) for family in order])
+        edges = (grid[0], grid[-1], len(families) - 0.5, -0.5)
+        image = axes.imshow(rows, aspect="auto", extent=edges, vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
+        axes.set_yticks(range(len(families)), [families[family] for family in order], fontsize=7)
+        figure.colorbar(image, label="success on training tasks")
+        title = f"{title}: mean {np.nanmean(success[-1]):.0%}"
+    else:
+        for family, column in zip(families, success.T, strict=True):
+            axes.plot(minutes, column, label=family)
+        axes.set(ylabel="success on training tasks", ylim=(-0.02, 1.02))
+        axes.legend(frameon=False)
+    axes.set(xlabel="minutes of training", title=title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -43,7 +43,8 @@ def _build(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, scale=0.15),
                 held(objects.CUBE),
-                # Over the rim between the bins, or already beyond it.
+                # Lifted, then over the rim between the bins; both hold beyond it too.
+                Stage(OBJECT, ORIGIN, 0.0, (0, 0, 0.03), weights=(0.3, 0, 1), relation=BEYOND, scale=0.05),
                 Stage(OBJECT, ORIGIN, 0.0, (0, 0, 0.1), weights=(0.6, 0, 1), relation=BEYOND, scale=0.15),
                 Stage(OBJECT, GOAL, tolerance=0.05, scale=0.2, required=True),
             ),

@@ -88,6 +88,7 @@ def _pick_out_of_hole(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, -0.01), scale=0.15),
                 held(_HOLE_PUCK),
+                lifted(0.03),
                 lifted(0.08),
                 Stage(OBJECT, GOAL, tolerance=0.07, scale=0.2, required=True),
             ),

@@ -13,7 +13,7 @@ from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, OBJECT, TCP, Stage
 from . import objects
-from .grasping import GENTLE, grasp
+from .grasping import GENTLE, grasp, held
 from .placing import placed
 
 _RADIUS = 0.026
@@ -41,7 +41,9 @@ def _build(factors: Mapping[str, Array]) -> Task:
         goal=rows.goal(
             point=(x, y, 0.0),
             stages=rows.stages(
-                Stage(TCP, OBJECT, tolerance=0.09, offset=(0, -0.02, 0), scale=0.15),
+                Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, -0.01), scale=0.15),
+                # A ball that is pushed rolls away from the hand, and from what the stage before pays.
+                held(2 * radius),
                 Stage(OBJECT, GOAL, tolerance=0.07, scale=0.2, required=True),
             ),
         ),
