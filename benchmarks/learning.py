@@ -68,16 +68,55 @@ def plot(lines: list[dict], title: str, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--suite", default="STARTER")
-    parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--steps-per-second", type=float, help="of training; measured by a short trial if left out")
-    parser.add_argument("--runs", type=Path, default=Path("runs/learning"))
-    parser.add_argument("--out", type=Path, default=HERE / "results")
-    arguments, flags = parser.parse_known_args()
-    name = arguments.suite.replace("/", "-")
-    run, trial = arguments.runs / name, arguments.runs / f"{name}-trial"
+def table(card: dict) -> str:
+    """Success of every family on tasks of each split, as Markdown: the policy, its training tasks, the controls."""
+    policy = card["policy"]
+    shown = {
+        f"{policy}, held out": ("iid", policy),
+        f"{policy}, training tasks": ("train", policy),
+        "random": ("iid", "random"),
+        "expert": ("iid", "expert"),
+    }
+    groups = {
+        title: card["splits"][split]["policies"][who]
+        for title, (split, who) in shown.items()
+        if who in card["splits"][split]["policies"]
+    }
+
+    def cell(success: dict) -> str:
+        return f"{success['value']:.0%} [{success['low']:.0%}, {success['high']:.0%}]"
+
+    lines = ["| family | " + " | ".join(groups) + " |", "| --- |" + " ---: |" * len(groups)]
+    lines.append("| **all** | " + " | ".join(cell(group["success"]) for group in groups.values()) + " |")
+    first, *_ = groups.values()
+    for family in first["families"]:
+        cells = [cell(group["families"][family]["success"]) for group in groups.values()]
+        lines.append(f"| {family} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def report(run: Path, suite: str, out: Path) -> Path:
+    """Writes the curves, the table and the record of a run that has been scored."""
+    record = json.loads((run / "learning.json").read_text())
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    card = json.loads((run / "eval" / "scorecard.json").read_text())
+    every = max(1, len(lines) // 200)
+    curve = [{k: v for k, v in line.items() if k != "train"} for line in [*lines[::every], lines[-1]]]
+    out.mkdir(parents=True, exist_ok=True)
+    name = f"learning-{suite.replace('/', '-')}"
+    plot(lines, f"MT-PPO on {suite}", out / f"{name}.png")
+    (out / f"{name}.md").write_text(f"# MT-PPO on {suite}, {record['wall_minutes']:.0f} minutes\n\n{table(card)}")
+    # Thousands of tasks, one by one, are in the run's episodes table; here they would hide the rest.
+    for split in card["splits"].values():
+        for policy in split["policies"].values():
+            policy.pop("per_task", None)
+    path = out / f"{name}.json"
+    path.write_text(json.dumps({**record, "scorecard": card, "curve": curve}) + "\n")
+    return path
+
+
+def train(arguments: argparse.Namespace, flags: list[str], run: Path, trial: Path) -> None:
+    """Trains for the time that was asked for and scores the run."""
     speed = arguments.steps_per_second
     if speed is None:
         mtbench("train", arguments.suite, "--run-dir", str(trial), "--force", "--total-steps", "400000", *flags)
@@ -88,24 +127,31 @@ def main() -> None:
     mtbench("train", arguments.suite, "--run-dir", str(run), "--force", "--total-steps", str(steps), *flags)
     minutes = (time.perf_counter() - begin) / 60
     mtbench("eval", str(run), "--splits", "iid", "train", "--force")
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    every = max(1, len(lines) // 200)
-    card = json.loads((run / "eval" / "scorecard.json").read_text())
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    plot(lines, f"MT-PPO on {arguments.suite}", arguments.out / f"learning-{name}.png")
-    curve = [{k: v for k, v in line.items() if k != "train"} for line in [*lines[::every], lines[-1]]]
     record = {
         "machine": describe(),
         "suite": arguments.suite,
         "flags": flags,
         "wall_minutes": minutes,
-        "env_steps": lines[-1]["env_steps"],
-        "scorecard": card,
-        "curve": curve,
+        "env_steps": steps,
     }
-    path = arguments.out / f"learning-{name}.json"
-    path.write_text(json.dumps(record) + "\n")
-    print(f"{minutes:.1f} minutes with start-up, {lines[-1]['env_steps']:,} steps; written {path}")
+    (run / "learning.json").write_text(json.dumps(record) + "\n")
+    print(f"{minutes:.1f} minutes with start-up, {steps:,} steps")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--suite", default="STARTER")
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--steps-per-second", type=float, help="of training; measured by a short trial if left out")
+    parser.add_argument("--runs", type=Path, default=Path("runs/learning"))
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--report", action="store_true", help="only write anew what a finished run of --runs says")
+    arguments, flags = parser.parse_known_args()
+    name = arguments.suite.replace("/", "-")
+    run, trial = arguments.runs / name, arguments.runs / f"{name}-trial"
+    if not arguments.report:
+        train(arguments, flags, run, trial)
+    print(f"written {report(run, arguments.suite, arguments.out)}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mtbench import render
@@ -70,6 +71,17 @@ def test_render_writes_a_video_that_moves(tmp_path):
     frames = imageio.mimread(target)
     assert len(frames) == 10 and frames[0].shape[:2] == (48, 128)
     assert (frames[0] != frames[-1]).any() and frames[0].std() > 5
+
+
+def test_stills_show_a_task_before_and_after(tmp_path):
+    import imageio.v3 as imageio
+
+    target = tmp_path / "reach.png"
+    assert run("render", "MT1/reach", "--stills", target, "--columns", "1", "--width", "128", "--height", "96") == 0
+    picture = imageio.imread(target)[-56:-8, :, :3].astype(int)
+    start, end = (picture[:, left : left + 60] for left in (8, 74))
+    assert start.std() > 5 and np.abs(start - end).max() > 50
+    assert run("render", "MT1/reach", "--stills", tmp_path / "reach.gif") == 2
 
 
 @pytest.mark.parametrize(
