@@ -69,6 +69,6 @@ class Stages:
         count = self.active.sum()
         # The last stage may hold while a gate before it does not: then the first gate that fails is the next stage.
         reached = jnp.minimum((leading * self.active).sum(), count - 1)
-        within = 0.5 / (1.0 + excess / self.scale) + 0.5 / (1.0 + excess / (NARROW * self.scale))
+        within = 1.0 - 0.5 * (jnp.tanh(excess / self.scale) + jnp.tanh(excess / (NARROW * self.scale)))
         progress = (1.0 - SUCCESS_SHARE) * (reached + within[reached]) / count
         return jnp.where(success, 1.0, progress), success, reached
