@@ -128,13 +128,13 @@ class VectorEnv:
 
     def _step(self, state: VectorState, action: Array) -> tuple[VectorState, TimeStep]:
         env_state, timestep = jax.vmap(self.env.step)(state.env, action)
-        return self._auto_reset(replace(state, env=env_state), timestep)
+        return self.auto_reset(replace(state, env=env_state), timestep)
 
     def _begin(self, table: TaskTable, key: jax.Array, index: Array, episode: Array) -> tuple[EnvState, TimeStep]:
         task = jax.tree.map(lambda rows: jnp.asarray(rows)[index], table.tasks)
         return self.env.begin(jax.random.fold_in(key, episode), task, table.params[index])
 
-    def _auto_reset(self, state: VectorState, timestep: TimeStep) -> tuple[VectorState, TimeStep]:
+    def auto_reset(self, state: VectorState, timestep: TimeStep) -> tuple[VectorState, TimeStep]:
         """Begins new episodes where one has ended, a chunk of lanes at a time."""
         lanes = state.task_index.shape[0]
         chunk = max(1, lanes // 16)

@@ -549,7 +549,7 @@ def _lanes(suite: str, split: str, num_envs: int, backend: str | None, horizon: 
     def begin(state: VectorState, timestep: TimeStep, mask: jax.Array, sample: jax.Array) -> Any:
         drawn = jax.vmap(_draw_index)(state.keys, state.episode + 1, jnp.asarray(counts[family]))
         index = jnp.where(mask & sample, jnp.asarray(table_rows)[family, drawn], state.task_index)
-        state, seen = lanes._auto_reset(replace(state, task_index=index), timestep)
+        state, seen = lanes.auto_reset(replace(state, task_index=index), timestep)
         seen = replace(
             seen,
             observation=_clipped(seen.observation),
