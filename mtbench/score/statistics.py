@@ -106,8 +106,14 @@ def population_interval(values: Scores, families: Families, assumed: Batch = 1.0
 
 
 def clustering(values: Scores, families: Families) -> Batch:
-    """Variance of the mean, over what it were if each task were won or lost as a whole, independently."""
-    return _inflation(values, families, 1.0)[0]
+    """Variance of the mean, over what it were if each task were won or lost as a whole, at its family's rate.
+
+    What families differ by is in neither: a family of its own has nothing to gain from it.
+    """
+    units, mixed = values.shape[-1], _mixed(values, families)
+    variance, _, _ = _two_way([values], values.mean(-2), families, np.full(units, 1 / units))
+    observed = _ratio(variance, mixed / units**2, 0.0)
+    return observed + np.maximum(1 - observed, 0) * np.exp(-mixed)
 
 
 def paired_difference(first: Scores, second: Scores, families: Families, assumed: Batch = 1.0) -> Interval:

@@ -41,6 +41,7 @@ class Regime:
     sizes: tuple[int, ...] = (5,) * 5  # tasks in each family
     episodes: int = 6
     level: float = 0.5
+    apart: float = 0.5  # how far families lie from their middle
     seed_spread: float = 0.3
     task_spread: float = 0.6
     cell_spread: float = 0.3
@@ -67,6 +68,7 @@ REGIMES = {
     "tasks all or nothing": Regime(task_spread=3.0),
     "tasks alike": Regime(shared=0.0, seed_spread=0.05, task_spread=0.05, cell_spread=0.05),
     "one episode": Regime(episodes=1),
+    "families far apart": Regime(sizes=(50,) * 6, episodes=1, apart=2.8),
     "hard ceiling": Regime(level=3.2, seed_spread=0.1, task_spread=0.2, cell_spread=0.1, blind=0.05),
     "initial states decide": Regime(shared=1.0, seed_spread=0.0, cell_spread=0.0, blind=0.05),
     "collapse": Regime(level=1.5, collapse=0.1),
@@ -78,7 +80,7 @@ def simulate(regime: Regime, replicates: int, seed: int) -> dict[str, tuple[stat
     random = np.random.default_rng(seed)
     seeds, episodes, families = regime.seeds, regime.episodes, len(regime.sizes)
     names = np.repeat(np.arange(families), regime.sizes).astype(str)
-    base = np.repeat(regime.level + np.linspace(-0.5, 0.5, families), regime.sizes)
+    base = np.repeat(regime.level + np.linspace(-regime.apart, regime.apart, families), regime.sizes)
     tasks, handicap = len(base), 0.0 if regime.blind else 0.6
 
     def normal(spread: float, *shape: int) -> np.ndarray:
