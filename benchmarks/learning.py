@@ -46,7 +46,7 @@ def plot(lines: list[dict], title: str, path: Path) -> None:
         ]
     )
     many = len(families) > MANY
-    figure, axes = plt.subplots(figsize=(7, 0.17 * len(families) + 1.2) if many else (7, 4))
+    figure, axes = plt.subplots(figsize=(7, 0.17 * len(families) + 1.2) if many else (8, 4))
     if many:
         order = np.argsort(-success[-len(lines) // 20 :].mean(0), kind="stable")
         # Rows share a grid of minutes: logged lines are not spaced evenly in time.
@@ -61,7 +61,7 @@ def plot(lines: list[dict], title: str, path: Path) -> None:
         for family, column in zip(families, success.T, strict=True):
             axes.plot(minutes, column, label=family)
         axes.set(ylabel="success on training tasks", ylim=(-0.02, 1.02))
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.set(xlabel="minutes of training", title=title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
