@@ -109,8 +109,9 @@ def test_backends_agree_in_contact(envs, rollout):
     env = envs["mujoco"]
     params = env.params(scene())
     qpos, qvel = start(env, scene(), lift=-0.012)
-    ctrl = jnp.zeros((1, 5)).at[0, :3].set(qpos[:3])
-    states = [rollout(name, params, qpos, qvel, ctrl) for name in BACKENDS]
+    # Only the first step is looked at; 20 share the program of the other rollouts.
+    ctrl = jnp.zeros((20, 5)).at[:, :3].set(qpos[:3])
+    states = [jax.tree.map(lambda leaf: leaf[:1], rollout(name, params, qpos, qvel, ctrl)) for name in BACKENDS]
     moved = float(jnp.abs(states[0].qvel[0, env.arena._index.free_dofs]).max())
     assert moved > 0.05, "the object must be in contact for this test to mean anything"
     np.testing.assert_allclose(states[0].qpos, states[1].qpos, atol=1e-3)
@@ -191,11 +192,16 @@ def starter():
     return suite, suite.env("train", "mujoco")
 
 
-def test_a_lane_that_diverges_is_ended_and_harms_no_other(starter):
+@pytest.fixture(scope="module")
+def six(starter):
+    """Six lanes, their first state and their compiled step."""
     suite, env = starter
     lanes = VectorEnv(env, suite.tasks("train"), 6, suite.families, resample=False, stagger=False)
-    state, _ = jax.jit(lanes.reset)(jax.random.key(0))
-    step = jax.jit(lanes.step)
+    return lanes, jax.jit(lanes.reset)(jax.random.key(0))[0], jax.jit(lanes.step)
+
+
+def test_a_lane_that_diverges_is_ended_and_harms_no_other(six):
+    _, state, step = six
     action = jnp.full((6, 4), 0.3)
     good, _ = step(state, action)
     _, expected = step(good, action)
@@ -212,14 +218,12 @@ def test_a_lane_that_diverges_is_ended_and_harms_no_other(starter):
     assert not timestep.diverged.any() and int(timestep.episode_length[2]) == 1
 
 
-def test_an_action_that_is_not_finite_ends_its_lane_only(starter):
-    suite, env = starter
-    lanes = VectorEnv(env, suite.tasks("train"), 3, suite.families, resample=False, stagger=False)
-    state, _ = jax.jit(lanes.reset)(jax.random.key(0))
-    _, timestep = jax.jit(lanes.step)(state, jnp.zeros((3, 4)).at[1, 0].set(jnp.inf))
-    assert timestep.diverged.tolist() == [False, True, False]
-    with pytest.raises(ValueError, match=r"actions have shape \(3, 4\), got \(3, 5\)"):
-        lanes.step(state, jnp.zeros((3, 5)))
+def test_an_action_that_is_not_finite_ends_its_lane_only(six):
+    lanes, state, step = six
+    _, timestep = step(state, jnp.zeros((6, 4)).at[1, 0].set(jnp.inf))
+    assert timestep.diverged.tolist() == [False, True, False, False, False, False]
+    with pytest.raises(ValueError, match=r"actions have shape \(6, 4\), got \(6, 5\)"):
+        lanes.step(state, jnp.zeros((6, 5)))
 
 
 def test_lanes_shard_over_devices_with_the_same_result(starter):
@@ -254,10 +258,11 @@ def test_the_mjx_step_lowers(envs, platform):
 def test_a_snapshot_moves_between_backends(envs):
     """A state of one backend is a state of the other: the next step differs by no more than one step would."""
     key, task = jax.random.key(3), scene()
+    step = {name: jax.jit(env.step) for name, env in envs.items()}
     state, _ = jax.jit(envs["mjx"].reset)(key, task)
     for name in ("mjx", "mujoco", "mjx", "mujoco"):
-        state, timestep = jax.jit(envs[name].step)(state, jnp.array([0.2, 0.1, -0.3, 1.0]))
+        state, timestep = step[name](state, jnp.array([0.2, 0.1, -0.3, 1.0]))
     pure, _ = jax.jit(envs["mujoco"].reset)(key, task)
     for _ in range(4):
-        pure, expected = jax.jit(envs["mujoco"].step)(pure, jnp.array([0.2, 0.1, -0.3, 1.0]))
+        pure, expected = step["mujoco"](pure, jnp.array([0.2, 0.1, -0.3, 1.0]))
     np.testing.assert_allclose(timestep.observation, expected.observation, atol=1e-3)
