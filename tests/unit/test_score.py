@@ -68,7 +68,7 @@ REGIMES = {
     "tasks all or nothing": Regime(task_spread=3.0),
     "tasks alike": Regime(shared=0.0, seed_spread=0.05, task_spread=0.05, cell_spread=0.05),
     "one episode": Regime(episodes=1),
-    "families far apart": Regime(sizes=(50,) * 6, episodes=1, apart=2.8),
+    "families far apart": Regime(sizes=(40,) * 6, episodes=1, apart=2.5, seed_spread=0.05),
     "hard ceiling": Regime(level=3.2, seed_spread=0.1, task_spread=0.2, cell_spread=0.1, blind=0.05),
     "initial states decide": Regime(shared=1.0, seed_spread=0.0, cell_spread=0.0, blind=0.05),
     "collapse": Regime(level=1.5, collapse=0.1),
