@@ -33,6 +33,7 @@ from mtbench.cli.common import progress, start_jax
 from mtbench.env import TimeStep
 from mtbench.score.statistics import wilson
 from mtbench.task import TaskId
+from mtbench.training.checkpoint import replace_text
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "experts.json"
@@ -122,12 +123,10 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def save(path: Path, columns: dict[str, Any]) -> None:
-    """Writes the columns in their order; a reader never meets half a file."""
+    """Writes the columns in their order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = {name: columns[name] for name in COLUMNS if name in columns}
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps({"columns": ordered}, indent=2) + "\n")
-    partial.replace(path)
+    replace_text(path, json.dumps({"columns": ordered}, indent=2) + "\n")
 
 
 def show(columns: dict[str, Any], families: tuple[str, ...]) -> None:

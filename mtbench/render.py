@@ -134,7 +134,7 @@ def grid_video(
         renderer.close()
         if on_progress:
             on_progress(index + 1, len(ids))
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = _partial(path)
     if path.suffix == ".png":
         imageio.imwrite(partial, frames[-1])
     elif path.suffix == ".gif":
@@ -145,6 +145,11 @@ def grid_video(
             warnings.simplefilter("ignore", RuntimeWarning)
             imageio.mimwrite(partial, list(frames), fps=fps, quality=7, macro_block_size=2)
     partial.replace(path)
+
+
+def _partial(path: Path) -> Path:
+    """Where a picture is written before it takes its name; writers choose their format by the suffix."""
+    return path.with_name(f".{path.stem}.partial{path.suffix}")
 
 
 def close_up(model: mujoco.MjModel, configurations: np.ndarray) -> mujoco.MjvCamera:
@@ -239,7 +244,7 @@ def stills(
         if on_progress:
             on_progress(index + 1, len(ids))
     figure.figimage(sheet)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = _partial(path)
     FigureCanvasAgg(figure).print_figure(partial, dpi=dpi)
     partial.replace(path)
 

@@ -112,8 +112,7 @@ def clustering(values: Scores, families: Families) -> Batch:
     """
     units, mixed = values.shape[-1], _mixed(values, families)
     variance, _, _ = _two_way([values], values.mean(-2), families, np.full(units, 1 / units))
-    observed = _ratio(variance, mixed / units**2, 0.0)
-    return observed + np.maximum(1 - observed, 0) * np.exp(-mixed)
+    return _at_least(_ratio(variance, mixed / units**2, 0.0), 1.0, mixed)
 
 
 def paired_difference(first: Scores, second: Scores, families: Families, assumed: Batch = 1.0) -> Interval:
@@ -210,18 +209,22 @@ def rliable_interval(values: Float[np.ndarray, "seed task"], resamples: int = 20
 
 
 def _inflation(values: Scores, families: Families, assumed: Batch) -> tuple[Batch, Batch, Batch]:
-    """`clustering`, the degrees of freedom behind it and the least half-width.
-
-    Where few units fail (or succeed) within a family, `assumed` replaces what was observed, with a weight
-    exp(−Σ p (1 − p)) over units, so that families all at 0 or 1 still have an interval.
-    """
+    """Variance of the mean over that of independent units of one rate, its degrees of freedom, the least half-width."""
     units, mean = values.shape[-1], values.mean((-2, -1))
     weights = np.full(units, 1 / units)
     variance, freedom, least = _two_way([values], values.mean(-2), families, weights)
     observed = _ratio(variance, mean * (1 - mean) / units, 0.0)
-    inflation = observed + np.maximum(assumed - observed, 0) * np.exp(-_mixed(values, families))
+    inflation = _at_least(observed, assumed, _mixed(values, families))
     # What is assumed has no uncertainty of estimation, so it adds degrees of freedom.
     return inflation, freedom * _ratio(inflation, observed, np.inf) ** 2, least
+
+
+def _at_least(observed: Batch, assumed: Batch, mixed: Batch) -> Batch:
+    """What was observed; where few units fail (or succeed) within a family, no less than what is assumed.
+
+    The weight of the assumption is exp(−`mixed`), so that families all at 0 or 1 still have an interval.
+    """
+    return observed + np.maximum(assumed - observed, 0) * np.exp(-mixed)
 
 
 def _mixed(values: Scores, families: Families) -> Batch:
