@@ -18,15 +18,17 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.errors import UsageError
+from mtbench.policy import PolicyInput, shown
 
 from .parts.gae import gae
 from .parts.networks import ACTIVATIONS, MLP, Activation, Gaussian, GaussianActor
-from .parts.normalization import Moments, ReturnScale, discounted_return, family_sum, standardize_by_family
+from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, family_sum, standardize_by_family
 
 # ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -125,7 +127,7 @@ class Learner:
     params: dict[str, Any]
     """`actor` and `critic`."""
     optimizer: optax.OptState
-    observations: Moments
+    observations: LayoutMoments
     returns: ReturnScale
     running_return: Float[Array, " lane"]
     """Discounted return of each lane's episode so far."""
@@ -150,7 +152,7 @@ class Policy:
     """What a seed has learnt, for one lane; a pytree. Map over lanes with `jax.vmap`."""
 
     params: Any
-    observations: Moments
+    observations: LayoutMoments
     actor: GaussianActor = struct.field(pytree_node=False)
     deterministic: bool = struct.field(pytree_node=False, default=True)
     """Take the distribution's mode, not a sample."""
@@ -159,17 +161,17 @@ class Policy:
         """Nothing is remembered."""
         return ()
 
-    def act(self, key: jax.Array, carry: tuple[()], timestep: Any) -> tuple[tuple[()], Float[Array, " action"]]:
+    def act(self, key: jax.Array, carry: tuple[()], seen: PolicyInput) -> tuple[tuple[()], Float[Array, " action"]]:
         """The action in [-1, 1] for the observation and context of one lane."""
-        inputs = _inputs(self.observations, timestep.observation, timestep.context)
+        inputs = _inputs(self.observations, seen.observation, seen.context)
         distribution: Any = self.actor.apply(self.params, inputs)
         noise = 0.0 if self.deterministic else jax.random.normal(key, distribution.mean.shape)
         return carry, jnp.clip(distribution.sample(noise), -1.0, 1.0)
 
 
-def _inputs(moments: Moments, observation: Array, context: Array) -> Float[Array, "*batch inputs"]:
+def _inputs(moments: LayoutMoments, observation: Array, context: Array) -> Float[Array, "*batch inputs"]:
     """What both networks read: the normalised observation and, as it is, the context."""
-    return jnp.concatenate([moments.normalize(observation), context], axis=-1)
+    return jnp.concatenate([moments.normalize(observation, context), context], axis=-1)
 
 
 # ── The algorithm ───────────────────────────────────────────────────────────────────────────────────────────
@@ -183,6 +185,8 @@ class Rollout:
     """What the policy acted on."""
     context: Array
     """What it was told of the task. It is the same throughout an episode, so it goes with `final_observation` too."""
+    used: Array
+    """1 where an entry of the action has an effect, 0 where it is padding."""
     action: Array
     """As drawn, before the environment clips it."""
     log_prob: Array
@@ -206,6 +210,7 @@ class Batch:
     """What the loss reads, [sample, …]."""
 
     inputs: Array
+    used: Array
     action: Array
     log_prob: Array
     """Under the policy that acted."""
@@ -255,7 +260,7 @@ class MTPPO:
                 key=key,
                 params=params,
                 optimizer=self._optimizer.init(params),
-                observations=Moments.init(env.observation_size),
+                observations=LayoutMoments.init(env.observation_size, env.family_layouts),
                 returns=ReturnScale.init(env.num_families),
                 running_return=jnp.zeros(config.lanes),
             )
@@ -328,20 +333,23 @@ class MTPPO:
         config = self.config
         keys = jax.vmap(lambda learner: _fold(learner.key, state.updates, 0))(state.learner)
 
-        def act(learner: Learner, key: jax.Array, observation: Array, context: Array) -> tuple[Array, Array]:
-            distribution = self._distribution(learner.params, _inputs(learner.observations, observation, context))
+        def act(learner: Learner, key: jax.Array, seen: PolicyInput) -> tuple[Array, Array, Array]:
+            inputs = _inputs(learner.observations, seen.observation, seen.context)
+            distribution = self._distribution(learner.params, inputs)
             action = distribution.sample(jax.random.normal(key, distribution.mean.shape))
-            return action, distribution.log_prob(action)
+            used = _used(env.action_mask, seen.context)
+            return action, distribution.log_prob(action, used), used
 
         def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], Rollout]:
             env_state, now = carry
-            seen = self._split_seeds(now.observation), self._split_seeds(now.context)
-            acted = jax.vmap(act)(state.learner, jax.vmap(_fold, (0, None))(keys, time), *seen)
-            action, log_prob = (x.reshape(env.num_lanes, *x.shape[2:]) for x in acted)
+            seen = jax.tree.map(self._split_seeds, shown(now))
+            acted = jax.vmap(act)(state.learner, jax.vmap(_fold, (0, None))(keys, time), seen)
+            action, log_prob, used = (x.reshape(env.num_lanes, *x.shape[2:]) for x in acted)
             env_state, then = env.step(env_state, action)
             return (env_state, then), Rollout(
                 observation=now.observation,
                 context=now.context,
+                used=used,
                 action=action,
                 log_prob=log_prob,
                 family=then.family,
@@ -368,7 +376,7 @@ class MTPPO:
         learner, batch, metrics = self._advantages(learner, rollout)
         learner, losses = self._optimize(learner, batch, learning_rate, _fold(learner.key, number, 1))
         # Only now: the ratio of probabilities must compare two policies that read the same inputs.
-        observations = learner.observations.update(rollout.observation)
+        observations = learner.observations.update(rollout.observation, rollout.context)
         return replace(learner, observations=observations), metrics | losses
 
     def _advantages(self, learner: Learner, rollout: Rollout) -> tuple[Learner, Batch, dict[str, Array]]:
@@ -389,7 +397,7 @@ class MTPPO:
         target = advantage + value
         groups = family if config.advantages_by_family else jnp.zeros_like(family)
         standardized = standardize_by_family(advantage, groups, num_families)
-        batch = Batch(inputs, rollout.action, rollout.log_prob, standardized, target)
+        batch = Batch(inputs, rollout.used, rollout.action, rollout.log_prob, standardized, target)
         ended = rollout.done.astype(jnp.float32)
         counts = {"episodes": ended, "successes": ended * rollout.success_any}
         counts["return_sum"] = ended * rollout.episode_return
@@ -401,12 +409,12 @@ class MTPPO:
         """Clipped surrogate (equation 7 of the paper), the critic's squared error, and the entropy bonus."""
         config = self.config
         distribution = self._distribution(params, batch.inputs)
-        log_ratio = distribution.log_prob(batch.action) - batch.log_prob
+        log_ratio = distribution.log_prob(batch.action, batch.used) - batch.log_prob
         ratio = jnp.exp(log_ratio)
         clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
         policy_loss = -jnp.minimum(ratio * batch.advantage, clipped * batch.advantage).mean()
         value_loss = 0.5 * jnp.square(self._value(params, batch.inputs) - batch.target).mean()
-        entropy = distribution.entropy().mean()
+        entropy = distribution.entropy(batch.used).mean()
         metrics = {
             "policy_loss": policy_loss,
             "value_loss": value_loss,
@@ -442,6 +450,11 @@ class MTPPO:
         steps = order.reshape(config.epochs * config.minibatches, -1)
         (params, optimizer, _), metrics = jax.lax.scan(gradient_step, start, steps)
         return replace(learner, params=params, optimizer=optimizer), jax.tree.map(jnp.mean, metrics)
+
+
+def _used(mask: Float[np.ndarray, "family action"], context: Float[Array, "*lane family"]) -> Float[Array, "*lane a"]:
+    """The mask of a lane's family; all entries count where the context does not tell the family."""
+    return context @ mask + (1.0 - context.sum(-1, keepdims=True))
 
 
 def _sizes(actor: Any) -> tuple[int, int]:

@@ -57,8 +57,8 @@ def angular(model: mujoco.MjModel) -> np.ndarray:
 
 def compare(suite: suites.Suite, jobs: Jobs, lanes: int) -> Iterator[dict[str, Any]]:
     """Plays jobs, `lanes` at once; yields one row per task."""
-    capped = suite.env("train", "mjx")
-    free, expert, turns = uncapped(capped), suite.expert(), angular(capped.arena.model)
+    capped = suite.envs("mjx")["tabletop"]
+    free, expert, turns = uncapped(capped), suite.expert().scripts["tabletop"], angular(capped.arena.model)
 
     def action(timestep):
         return expert.act(None, (), timestep)[1]
@@ -126,7 +126,7 @@ def main() -> None:
     start_jax()
     suite = suites.load(arguments.suite)
     jobs = sampled(arguments.families or list(suite.families), arguments.tasks)
-    model = suite.env("train", "mjx").arena.model
+    model = suite.envs("mjx")["tabletop"].arena.model
     rows: list[dict[str, Any]] = []
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     with progress("contacts") as told:

@@ -29,6 +29,7 @@ from rich.table import Table
 
 import mtbench.suite as suites
 from mtbench import registry
+from mtbench.batching import batches
 from mtbench.cli.common import progress, start_jax
 from mtbench.env import TimeStep
 from mtbench.score.statistics import wilson
@@ -67,7 +68,8 @@ def starts(suite: suites.Suite, jobs: Jobs) -> tuple[jax.Array, Any]:
 @contextmanager
 def our_policy(suite: suites.Suite) -> Iterator[Callable[[TimeStep], jax.Array]]:
     expert = suite.expert()
-    yield jax.jit(jax.vmap(lambda timestep: expert.act(None, (), timestep)[1]))
+    script = expert.scripts["tabletop"]
+    yield jax.jit(jax.vmap(lambda timestep: script.act(None, (), timestep)[1]))
 
 
 @contextmanager
@@ -82,15 +84,11 @@ def metaworld_policy(interpreter: str, families: list[str]) -> Iterator[Callable
 
 def here(suite: suites.Suite, who: str, backend: str, jobs: Jobs, lanes: int, interpreter: str) -> Solved:
     """Plays jobs on our environments, `lanes` at once."""
-    env = suite.env("train", backend)
+    env = suite.envs(backend)["tabletop"]
     reset, step = jax.jit(jax.vmap(env.reset)), jax.jit(jax.vmap(env.step))
-    lanes = min(lanes, len(jobs))
     tally: dict[str, list[bool]] = {}
     wanted = {name: sum(task_id.family == name for task_id, _ in jobs) for name in suite.families}
-    for start in range(0, len(jobs), lanes):
-        chunk = jobs[start : start + lanes]
-        # The last chunk is filled up with repeats, so that all share one program.
-        filled = chunk + chunk[-1:] * (lanes - len(chunk))
+    for filled, fresh in batches(jobs, lanes):
         names = [task_id.family for task_id, _ in filled]
         state, timestep = reset(*starts(suite, filled))
         with our_policy(suite) if who == OURS else metaworld_policy(interpreter, names) as act:
@@ -98,7 +96,7 @@ def here(suite: suites.Suite, who: str, backend: str, jobs: Jobs, lanes: int, in
                 state, timestep = step(state, act(timestep))
                 if np.asarray(timestep.success_any).all():
                     break
-        for (task_id, _), solved in zip(chunk, np.asarray(timestep.success_any), strict=False):
+        for (task_id, _), solved in zip(filled[:fresh], np.asarray(timestep.success_any), strict=False):
             outcomes = tally.setdefault(task_id.family, [])
             outcomes.append(bool(solved))
             if len(outcomes) == wanted[task_id.family]:

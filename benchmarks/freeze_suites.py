@@ -17,7 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -76,6 +77,8 @@ class Plan:
     test: tuple[str, ...] = ()
     show_goal: bool = True
     horizon: int = 200
+    horizons: Mapping[str, int] = field(default_factory=dict)
+    """Of arenas whose episodes have another length than `horizon`."""
     train_tasks: int = 50
     """Training tasks per family, as many as Meta-World has goals; the other splits have 50 too."""
 
@@ -90,7 +93,7 @@ class Plan:
         return splits | ({"family": (self.test, 50)} if self.test else {})
 
 
-def ours(*splits: str, horizon: int = 200) -> EvaluationProtocol:
+def ours(*splits: str, horizon: int | None = 200) -> EvaluationProtocol:
     """Held-out tasks, one episode each."""
     return EvaluationProtocol("ours", splits, 50, episodes=1, adaptation_episodes=0, horizon=horizon)
 
@@ -113,6 +116,13 @@ def meta(description: str, train: tuple[str, ...], test: tuple[str, ...] = ()) -
 
 PLANS = {
     "STARTER": Plan("Five tabletop families, goals shown", STARTER, (ours("iid"),), train_tasks=100),
+    "STARTER-ALL": Plan(
+        "The families of STARTER and walk: arms and legs",
+        (*STARTER, "walk"),
+        (ours("iid", horizon=None),),
+        horizons={"walker": 500},
+        train_tasks=100,
+    ),
     "MT1/walk": Plan("One family: walk", ("walk",), (ours("iid", horizon=500),), horizon=500),
     **{f"MT1/{name}": multi_task(f"One family, goals shown: {name}", (name,)) for name in MT50},
     **{f"ML1/{name}": meta(f"One family, goals hidden: {name}", (name,)) for name in MT50},
@@ -160,7 +170,7 @@ def certify(most: Wanted) -> Proven:
         families = tuple(dict.fromkeys(name for name, _, _ in places))
         splits = {"train": {name: (0,) for name in families}}
         suite = Suite("certification", 1, "", families, horizon, True, splits)
-        env, expert = suite.env("train", "mujoco"), suite.expert()
+        envs, expert = suite.envs("mujoco"), suite.expert()
         for episode in range(TRIES):
             jobs = {}
             for place in places:
@@ -173,7 +183,7 @@ def certify(most: Wanted) -> Proven:
                 break
             print(f"{arena}, {horizon} steps, episode {episode}: {len(jobs)} tasks", flush=True)
             pairs = [(task_id, episode) for task_id in jobs]
-            table = play_jobs(env, suite, expert, pairs, name="expert", split="train")
+            table = play_jobs(envs, suite, expert, pairs, name="expert", split="train")
             for (task_id, place), solved in zip(jobs.items(), table["success"], strict=True):
                 if solved:
                     proven[place][task_id.seed] = episode
@@ -193,7 +203,7 @@ def build(name: str, plan: Plan, proven: Proven) -> Suite:
     """The frozen suite of a plan."""
     splits: dict[str, dict[str, tuple[int, ...]]] = {}
     certificates: dict[str, dict[int, int]] = {}
-    certified = all(registry.family(family).expert is not None for family in plan.families)
+    uncertified = tuple(family for family in plan.families if registry.family(family).expert is None)
     for split, (families, count) in plan.wanted().items():
         splits[split] = {}
         for family in families:
@@ -205,7 +215,8 @@ def build(name: str, plan: Plan, proven: Proven) -> Suite:
                 certificates.setdefault(family, {}).update(later)
     draft = Suite(
         name, 1, plan.description, plan.families, plan.horizon, plan.show_goal, splits, certificates,
-        protocols={protocol.name: protocol for protocol in plan.protocols}, certified=certified,
+        protocols={protocol.name: protocol for protocol in plan.protocols},
+        uncertified=uncertified, horizons=plan.horizons,
     )  # fmt: skip
     return suites.freeze(draft)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,12 @@ from .task import Task
 
 @struct.dataclass
 class TimeStep:
-    """What a step returns, for one lane."""
+    """What a step returns, for one lane.
+
+    Where an episode begins, `observation`, `context` and `quantities` are the new episode's first, and all the rest
+    tells of the step that ended the one before: a policy sees the reward of its last action beside what it acts on
+    next, within an episode and from one to the next.
+    """
 
     observation: Float[Array, " o"]
     """What the policy acts on next."""
@@ -28,6 +33,12 @@ class TimeStep:
     """The arena's named quantities: privileged knowledge, for experts and diagnosis."""
     family: Int[Array, ""]
     """Index of the family in the suite: for experts and metrics, not for the policy."""
+    arena: Int[Array, ""]
+    """Index of the arena in the suite: for metrics."""
+    episode_begins: Bool[Array, ""]
+    """`observation` is the first of an episode."""
+    task_begins: Bool[Array, ""]
+    """`observation` is the first of a task that has just been drawn (a trial): memory of the last one is worthless."""
     reward: Float[Array, ""]
     success: Bool[Array, ""]
     """Whether the goal is reached now."""
@@ -45,6 +56,31 @@ class TimeStep:
     episode_length: Int[Array, ""]
     final_observation: Float[Array, " o"]
     """What the step really led to. It differs from `observation` where a new episode has begun."""
+
+    def then(self, first: TimeStep, task_begins: Bool[Array, ""] | bool) -> TimeStep:
+        """This step, the last of its episode, with the first observation of the next one.
+
+        Args:
+          first: what the reset of the next episode showed.
+          task_begins: whether the next episode is of a newly drawn task.
+        """
+        return replace(
+            self,
+            observation=first.observation,
+            context=first.context,
+            quantities=first.quantities,
+            episode_begins=jnp.ones_like(self.episode_begins),
+            task_begins=jnp.broadcast_to(jnp.asarray(task_begins), self.task_begins.shape),
+        )
+
+
+class Sizes(NamedTuple):
+    """Lengths to which a lane's arrays are padded with zeros, so that lanes of several arenas share their shapes."""
+
+    observation: int
+    action: int
+    """Entries beyond the arena's own are ignored."""
+    quantities: int
 
 
 @struct.dataclass
@@ -74,16 +110,20 @@ class Env:
     """Length of the context."""
     show_family: bool = True
     """Whether the context is the family's one-hot or zeros."""
+    arena_index: int = 0
+    """What `TimeStep.arena` says."""
+    sizes: Sizes | None = None
+    """What to pad to; by default the arena's own lengths."""
 
     @property
     def observation_size(self) -> int:
         """Length of the observation."""
-        return self.arena.observation_size
+        return self.sizes.observation if self.sizes else self.arena.observation_size
 
     @property
     def action_size(self) -> int:
         """Length of the action; each entry lies in [-1, 1] and is clipped to it."""
-        return self.arena.action_size
+        return self.sizes.action if self.sizes else self.arena.action_size
 
     def params(self, task: Task) -> Float[Array, " p"]:
         """The model parameters of a task; the same for every episode of it."""
@@ -105,14 +145,18 @@ class Env:
         task = replace(task, scene=())
         carry = self.arena.init_carry(task, sensors)
         observation, carry = self.arena.observe(task, sensors, carry)
+        observation = _padded(observation, self.observation_size)
         zero, false = jnp.zeros(()), jnp.zeros((), bool)
         env_state = EnvState(task, params, state, carry, jnp.zeros((), jnp.int32), zero, false)
         quantities = self.arena.measure(task, sensors)
         return env_state, TimeStep(
             observation=observation,
             context=self._context(task),
-            quantities=quantities,
+            quantities=self._padded_quantities(quantities),
             family=task.family,
+            arena=jnp.int32(self.arena_index),
+            episode_begins=~false,
+            task_begins=~false,
             reward=zero,
             success=false,
             success_any=false,
@@ -135,24 +179,50 @@ class Env:
         Raises:
           ValueError: the action's shape is not `(action_size,)`.
         """
+        ctrl, carry, usable = self.command(state, action)
+        physics_state, sensors = self.physics.step(state.params, state.physics, ctrl)
+        return self.judge(state, carry, usable, physics_state, sensors)
+
+    def command(self, state: EnvState, action: Float[Array, " a"]) -> tuple[Float[Array, " nu"], Any, Bool[Array, ""]]:
+        """The part of a step before the physics: the actuators' inputs, the arena's memory, whether to go on at all.
+
+        Raises:
+          ValueError: the action's shape is not `(action_size,)`.
+        """
         if action.shape != (self.action_size,):
             raise ValueError(f"an action of this arena has shape ({self.action_size},), got {tuple(action.shape)}")
-        task = state.task
+        action = action[: self.arena.action_size]
         usable = jnp.isfinite(action).all()
         action = jnp.where(usable, jnp.clip(action, -1.0, 1.0), 0.0)
-        ctrl, carry = self.arena.control(task, state.carry, action)
-        physics_state, sensors = self.physics.step(state.params, state.physics, ctrl)
+        ctrl, carry = self.arena.control(state.task, state.carry, action)
+        return ctrl, carry, usable
+
+    def judge(
+        self, state: EnvState, carry: Any, usable: Bool[Array, ""], physics_state: State, sensors: Sensors
+    ) -> tuple[EnvState, TimeStep]:
+        """The part of a step after the physics: what is seen, and what it is worth.
+
+        Args:
+          state: before the step.
+          carry: the arena's memory, from `command`.
+          usable: whether the action was, from `command`.
+          physics_state: after the step.
+          sensors: what is read there.
+        """
+        task = state.task
         diverged = physics_lib.diverged(physics_state) | ~usable
         # A lane that broke down shows where it was last sound: zeros, never NaN.
         sensors = jax.tree.map(lambda x: jnp.where(diverged, jnp.zeros_like(x), x), sensors)
         quantities = self.arena.measure(task, sensors)
         outcome = self.arena.outcome(task, quantities)
         observation, carry = self.arena.observe(task, sensors, carry)
+        observation = _padded(observation, self.observation_size)
 
         reward = jnp.where(diverged, 0.0, outcome.reward)
         success = outcome.success & ~diverged
         elapsed = state.elapsed + 1
         terminated = outcome.failed | diverged
+        false = jnp.zeros((), bool)
         new = replace(
             state,
             physics=physics_state,
@@ -164,8 +234,11 @@ class Env:
         return new, TimeStep(
             observation=observation,
             context=self._context(task),
-            quantities=quantities,
+            quantities=self._padded_quantities(quantities),
             family=task.family,
+            arena=jnp.int32(self.arena_index),
+            episode_begins=false,
+            task_begins=false,
             reward=reward,
             success=success,
             success_any=new.success_any,
@@ -178,9 +251,17 @@ class Env:
             final_observation=observation,
         )
 
+    def _padded_quantities(self, quantities: Float[Array, "q 3"]) -> Float[Array, "q 3"]:
+        return _padded(quantities, self.sizes.quantities) if self.sizes else quantities
+
     def _context(self, task: Task) -> Float[Array, " c"]:
         # Hidden, it keeps its length: networks stay the same, and XLA's CPU compiler crashes on arrays of size zero.
         return jax.nn.one_hot(task.family, self.num_families) * float(self.show_family)
+
+
+def _padded(x: Array, size: int) -> Array:
+    """`x` with zeros up to a length of its first axis."""
+    return x if x.shape[0] == size else jnp.pad(x, [(0, size - x.shape[0]), *[(0, 0)] * (x.ndim - 1)])
 
 
 def make_env(
@@ -208,4 +289,4 @@ def make_env(
     return Env(arena, engine, horizon, num_families, show_family=show_goal)
 
 
-__all__ = ["Env", "EnvState", "Sensors", "TimeStep", "make_env"]
+__all__ = ["Env", "EnvState", "Sensors", "Sizes", "TimeStep", "make_env"]

@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 from flax import struct
 
+from .batching import batches
 from .env import Env, EnvState, TimeStep
-from .policy import Policy
+from .policy import Expert, Policy, act
 from .suite import EvaluationProtocol, Suite, reset_key
 from .task import Task, TaskId
 
@@ -34,9 +35,25 @@ class Episode:
     diverged: jax.Array
 
 
+@struct.dataclass
+class Memory:
+    """With what a policy goes from one episode of a task into the next."""
+
+    carry: Any
+    """What it remembers."""
+    last: TimeStep
+    """The last step it saw: its reward comes with the next first observation."""
+
+
 def play(
-    env: Env, policy: Policy, key: jax.Array, task: Task, steps: int | None = None, carry: Any = None
-) -> tuple[Episode, Any]:
+    env: Env,
+    policy: Policy | Expert,
+    key: jax.Array,
+    task: Task,
+    steps: int | None = None,
+    memory: Memory | None = None,
+    record: Callable[[EnvState, TimeStep], Any] = lambda state, timestep: (),
+) -> tuple[Episode, Memory, Any]:
     """Plays one episode in one lane.
 
     Args:
@@ -45,20 +62,23 @@ def play(
       key: draws the initial state and the policy's randomness; the initial state does not depend on the policy.
       task: the row.
       steps: control steps to play; the environment's horizon by default.
-      carry: the policy's memory of earlier episodes; by default it has none.
+      memory: of the task's earlier episodes; by default this is the first.
+      record: what to keep of the start and of every step.
 
     Returns:
-      The episode's figures, and the policy's memory at its end.
+      The episode's figures, the memory at its end, and what was recorded, [steps + 1, …].
     """
-    reset, act = jax.random.split(key)
+    reset, own = jax.random.split(key)
     state, timestep = env.reset(reset, task)
-    carry = policy.init_carry(act) if carry is None else carry
+    carry = policy.init_carry(own)
+    if memory is not None:
+        timestep, carry = memory.last.then(timestep, task_begins=False), memory.carry
     zero = jnp.zeros(())
     start = Episode(*(jnp.zeros((), bool),) * 2, zero, timestep.progress, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
 
     def step(loop, index):
-        state, timestep, carry, episode, over = loop
-        thought, action = policy.act(jax.random.fold_in(act, index), carry, timestep)
+        state, timestep, memory, episode, over = loop
+        thought, action = act(env, policy, jax.random.fold_in(own, index), memory.carry, timestep)
         state, timestep = env.step(state, action)
         latest = Episode(
             success=timestep.success_any,
@@ -69,17 +89,19 @@ def play(
             diverged=timestep.diverged,
         )
         # Lanes run to the horizon together; what comes after an episode's end does not count and is not remembered.
-        carry, episode = jax.tree.map(partial(jnp.where, over), (carry, episode), (thought, latest))
+        before, after = (memory, episode), (Memory(thought, timestep), latest)
+        memory, episode = jax.tree.map(partial(jnp.where, over), before, after)
         over |= timestep.terminated | timestep.truncated
-        return (state, timestep, carry, episode, over), None
+        return (state, timestep, memory, episode, over), record(state, timestep)
 
-    loop: tuple[EnvState, TimeStep, Any, Episode, jax.Array] = (state, timestep, carry, start, jnp.zeros((), bool))
-    (_, _, carry, episode, _), _ = jax.lax.scan(step, loop, jnp.arange(steps or env.horizon))
-    return episode, carry
+    loop = (state, timestep, Memory(carry, timestep), start, jnp.zeros((), bool))
+    first = record(state, timestep)
+    (_, _, memory, episode, _), later = jax.lax.scan(step, loop, jnp.arange(steps or env.horizon))
+    return episode, memory, jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), first, later)
 
 
 @partial(jax.jit, static_argnums=0)
-def _play_all(env: Env, policy: Policy, keys: jax.Array, tasks: Task) -> Episode:
+def _play_all(env: Env, policy: Policy | Expert, keys: jax.Array, tasks: Task) -> Episode:
     """Plays a trial in each lane: all episodes but the last adapt the policy, the last is scored.
 
     Args:
@@ -90,27 +112,30 @@ def _play_all(env: Env, policy: Policy, keys: jax.Array, tasks: Task) -> Episode
     """
 
     def trial(keys, task):
-        def adapt(carry, key):
-            return play(env, policy, key, task, carry=carry)[1], None
+        if len(keys) == 1:
+            return play(env, policy, keys[0], task)[0]
 
-        carry = policy.init_carry(keys[0])
-        if len(keys) > 1:  # a loop over no episode would be compiled all the same
-            carry, _ = jax.lax.scan(adapt, carry, keys[:-1])
-        return play(env, policy, keys[-1], task, carry=carry)[0]
+        def adapt(memory, key):
+            return play(env, policy, key, task, memory=memory)[1], None
+
+        _, memory, _ = play(env, policy, keys[0], task)
+        if len(keys) > 2:  # a loop over no episode would be compiled all the same
+            memory, _ = jax.lax.scan(adapt, memory, keys[1:-1])
+        return play(env, policy, keys[-1], task, memory=memory)[0]
 
     return jax.vmap(trial)(keys, tasks)
 
 
 @lru_cache(maxsize=8)
-def _with_horizon(env: Env, horizon: int) -> Env:
+def _with_horizon(env: Env, horizon: int | None) -> Env:
     """The same object for the same horizon: the policies of several seeds share its compiled program."""
-    return env if env.horizon == horizon else replace(env, horizon=horizon)
+    return env if horizon in (None, env.horizon) else replace(env, horizon=horizon)
 
 
 def evaluate(
-    env: Env,
+    envs: Mapping[str, Env],
     suite: Suite,
-    policy: Policy,
+    policy: Policy | Expert,
     *,
     name: str,
     protocol: EvaluationProtocol | str = "ours",
@@ -123,7 +148,7 @@ def evaluate(
     is not remembered itself. A policy without memory is spared them: they would change nothing.
 
     Args:
-      env: the suite's environment; the protocol sets the horizon.
+      envs: the suite's environments by arena; the protocol sets the horizon.
       suite: where the tasks come from.
       policy: the policy.
       name: what the table calls it.
@@ -132,80 +157,80 @@ def evaluate(
       on_progress: called with (episodes played, episodes in all), split by split.
     """
     protocol = suite.protocol(protocol) if isinstance(protocol, str) else protocol
-    env = _with_horizon(env, protocol.horizon)
+    envs = {arena: _with_horizon(env, protocol.horizon) for arena, env in envs.items()}
     tables = []
     for split in protocol.splits:
-        table, ids = suite.tasks(split), suite.task_ids(split)
+        places = {
+            task_id: (arena, place)
+            for arena, ids in suite.arena_ids(split).items()
+            for place, task_id in enumerate(ids)
+        }
         first = {(f, seed) for f, seeds in suite.splits[split].items() for seed in seeds[: protocol.tasks_per_family]}
         # Episodes are numbered from the first adaptation on: a number is an initial state, whoever plays.
         numbers = range(protocol.adaptation_episodes, protocol.adaptation_episodes + protocol.episodes)
-        jobs = [(t, episode) for t in ids if (t.family, t.seed) in first for episode in numbers]
-        tables.append(
-            _play_jobs(
-                env,
-                suite,
-                policy,
-                jobs,
-                dict(zip(ids, range(len(ids)), strict=True)),
-                table,
-                name=name,
-                protocol=protocol.name,
-                split=split,
-                seed=seed,
-                adaptation_episodes=protocol.adaptation_episodes,
-                on_progress=on_progress,
-            )
-        )
+        jobs = [(t, episode) for t in suite.task_ids(split) if (t.family, t.seed) in first for episode in numbers]
+        played = _play_jobs(envs, policy, jobs, places, suite.tables(split), protocol.adaptation_episodes, on_progress)
+        tables.append(_table(played, jobs, suite, policy=name, protocol=protocol.name, split=split, seed=seed))
     return pl.concat(tables)
 
 
 def play_jobs(
-    env: Env, suite: Suite, policy: Policy, jobs: Sequence[tuple[TaskId, int]], *, name: str, split: str
+    envs: Mapping[str, Env],
+    suite: Suite,
+    policy: Policy | Expert,
+    jobs: Sequence[tuple[TaskId, int]],
+    *,
+    name: str,
+    split: str,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
     """Plays (task, episode) pairs of any tasks and returns their rows of the episodes table."""
-    unique = sorted({task_id for task_id, _ in jobs})
-    place = {task_id: i for i, task_id in enumerate(unique)}
-    return _play_jobs(env, suite, policy, jobs, place, suite.rows(unique), name=name, protocol="none", split=split)
+    places: dict[TaskId, tuple[str, int]] = {}
+    tables: dict[str, Task] = {}
+    for arena in suite.arenas:
+        if ids := sorted({task_id for task_id, _ in jobs if suite.family(task_id.family).arena == arena}):
+            places |= {task_id: (arena, place) for place, task_id in enumerate(ids)}
+            tables[arena] = suite.rows(ids)
+    played = _play_jobs(envs, policy, jobs, places, tables, 0, on_progress)
+    return _table(played, jobs, suite, policy=name, protocol="none", split=split, seed=0)
 
 
 def _play_jobs(
-    env: Env,
-    suite: Suite,
-    policy: Policy,
+    envs: Mapping[str, Env],
+    policy: Policy | Expert,
     jobs: Sequence[tuple[TaskId, int]],
-    place: Mapping[TaskId, int],
-    table: Task,
-    *,
-    name: str,
-    protocol: str,
-    split: str,
-    seed: int = 0,
-    adaptation_episodes: int = 0,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> pl.DataFrame:
-    """Plays (task, episode) pairs; `place` says where a task's row is in `table`."""
-    lanes = min(LANES, len(jobs))
+    places: Mapping[TaskId, tuple[str, int]],
+    tables: Mapping[str, Task],
+    adaptation_episodes: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> Episode:
+    """Plays (task, episode) pairs, arena by arena; `places` says in which table, and where in it, a task's row is."""
     has_memory = bool(jax.tree.leaves(jax.eval_shape(policy.init_carry, jax.random.key(0))))
     earlier = range(adaptation_episodes if has_memory else 0)
-    parts = []
-    for start in range(0, len(jobs), lanes):
-        # The last batch is filled up with repeats, so that all share one program.
-        batch = [jobs[min(i, len(jobs) - 1)] for i in range(start, start + lanes)]
-        index = np.array([place[task_id] for task_id, _ in batch])
-        seeds = [[reset_key(task_id, e) for e in (*earlier, episode)] for task_id, episode in batch]
-        keys = jax.vmap(jax.vmap(jax.random.key))(np.array(seeds, np.uint32))
-        tasks = jax.tree.map(lambda leaf, index=index: jnp.asarray(leaf[index]), table)
-        parts.append(jax.tree.map(np.asarray, _play_all(env, policy, keys, tasks)))
-        if on_progress:
-            on_progress(min(start + lanes, len(jobs)), len(jobs))
-    played = jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(jobs)], *parts)
+    parts, order = [], []
+    for arena, table in tables.items():
+        mine = [number for number, (task_id, _) in enumerate(jobs) if places[task_id][0] == arena]
+        for chosen, fresh in batches(mine, LANES):
+            index = np.array([places[jobs[number][0]][1] for number in chosen])
+            seeds = [[reset_key(jobs[number][0], e) for e in (*earlier, jobs[number][1])] for number in chosen]
+            keys = jax.vmap(jax.vmap(jax.random.key))(np.array(seeds, np.uint32))
+            tasks = jax.tree.map(lambda leaf, index=index: jnp.asarray(leaf[index]), table)
+            played = _play_all(envs[arena], policy, keys, tasks)
+            parts.append(jax.tree.map(lambda leaf, fresh=fresh: np.asarray(leaf)[:fresh], played))
+            order += chosen[:fresh]
+            if on_progress:
+                on_progress(len(order), len(jobs))
+    inverse = np.argsort(order)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[inverse], *parts)
+
+
+def _table(played: Episode, jobs: Sequence[tuple[TaskId, int]], suite: Suite, **labels: Any) -> pl.DataFrame:
+    """The rows of the episodes table."""
+    same = {name: [labels[name]] * len(jobs) for name in ("policy", "seed")}
+    same |= {"suite": [suite.name] * len(jobs)} | {name: [labels[name]] * len(jobs) for name in ("protocol", "split")}
     return pl.DataFrame(
         {
-            "policy": [name] * len(jobs),
-            "seed": [seed] * len(jobs),
-            "suite": [suite.name] * len(jobs),
-            "protocol": [protocol] * len(jobs),
-            "split": [split] * len(jobs),
+            **same,
             "family": [task_id.family for task_id, _ in jobs],
             "task": [str(task_id) for task_id, _ in jobs],
             "episode": [episode for _, episode in jobs],

@@ -1,26 +1,48 @@
-"""The policy protocol, and the policy that knows nothing."""
+"""What a policy is shown, the policy protocol, and the policies that learn nothing."""
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
 
 import jax
+import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from .env import TimeStep
+from .env import Env, TimeStep
 
 Carry = TypeVar("Carry")
+
+
+@struct.dataclass
+class PolicyInput:
+    """What a policy is shown of one lane. What else a `TimeStep` holds is for experts and metrics."""
+
+    observation: Float[Array, " o"]
+    context: Float[Array, " c"]
+    """What the policy is told of the task; zeros where that is hidden."""
+    reward: Float[Array, ""]
+    """Of the last step, also where that was the last of an episode; 0 at the very first."""
+    episode_begins: Bool[Array, ""]
+    task_begins: Bool[Array, ""]
+
+
+def shown(timestep: TimeStep) -> PolicyInput:
+    """Cuts what a policy may see from what a step returned; any leading axes."""
+    return PolicyInput(
+        timestep.observation, timestep.context, timestep.reward, timestep.episode_begins, timestep.task_begins
+    )
 
 
 class Policy(Protocol[Carry]):
     """Acts in one lane; a pytree, so that it can be passed into `jit`."""
 
     def init_carry(self, key: jax.Array) -> Carry:
-        """The memory at the start of an episode; `()` for a memoryless policy."""
+        """The memory at the start of a task; `()` for a memoryless policy. It lasts through a task's episodes."""
         ...
 
-    def act(self, key: jax.Array, carry: Carry, timestep: TimeStep) -> tuple[Carry, Float[Array, " a"]]:
+    def act(self, key: jax.Array, carry: Carry, seen: PolicyInput) -> tuple[Carry, Float[Array, " a"]]:
         """The action in [-1, 1] for what a lane shows now."""
         ...
 
@@ -35,6 +57,37 @@ class RandomPolicy:
         """Nothing is remembered."""
         return ()
 
-    def act(self, key: jax.Array, carry: tuple[()], timestep: TimeStep) -> tuple[tuple[()], Float[Array, " a"]]:
+    def act(self, key: jax.Array, carry: tuple[()], seen: PolicyInput) -> tuple[tuple[()], Float[Array, " a"]]:
         """A uniform draw from [-1, 1]."""
         return carry, jax.random.uniform(key, (self.action_size,), minval=-1.0, maxval=1.0)
+
+
+@struct.dataclass
+class Expert:
+    """Scripted solutions, which read the whole `TimeStep`: the upper control of every scorecard."""
+
+    scripts: Mapping[str, Any]
+    """By arena: `init_carry(key)` and `act(key, carry, timestep)`, as `ArenaKind.expert` makes them."""
+
+    def init_carry(self, key: jax.Array) -> dict[str, Any]:
+        """The memory of each arena's script."""
+        return {arena: script.init_carry(key) for arena, script in self.scripts.items()}
+
+
+def act(
+    env: Env, policy: Policy | Expert, key: jax.Array, carry: Any, timestep: TimeStep
+) -> tuple[Any, Float[Array, " a"]]:
+    """Lets a policy, or an expert, act in one lane of an environment on what it may see.
+
+    Args:
+      env: tells an expert which of its scripts to play.
+      policy: who acts.
+      key: for the policy's randomness.
+      carry: its memory.
+      timestep: what the environment showed last.
+    """
+    if not isinstance(policy, Expert):
+        return policy.act(key, carry, shown(timestep))
+    arena = env.arena.name
+    memory, action = policy.scripts[arena].act(key, carry[arena], timestep)
+    return {**carry, arena: memory}, jnp.pad(action, (0, env.action_size - action.shape[0]))

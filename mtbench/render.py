@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .env import Env
-    from .policy import Policy
+    from .policy import Expert, Policy
     from .suite import Suite
     from .task import Task, TaskId
 
@@ -94,9 +94,9 @@ def make_renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Rend
 
 
 def grid_video(
-    env: Env,
+    envs: Mapping[str, Env],
     suite: Suite,
-    policy: Policy,
+    policy: Policy | Expert,
     path: Path,
     *,
     split: str,
@@ -120,17 +120,17 @@ def grid_video(
 
     # Families are interleaved in a split's list, so a row of the grid shows as many as it has columns.
     ids = suite.task_ids(split)[: rows * columns]
-    steps = max(1, round(seconds / env.arena.timestep))
-    models, qpos, _ = _played(env, suite, policy, [(task_id, 0) for task_id in ids], steps)
-    shown = range(0, steps, max(1, round(1 / (fps * env.arena.timestep))))
+    played = _played(envs, suite, policy, [(task_id, 0) for task_id in ids], seconds)
+    moments = np.arange(max(1, round(seconds * fps))) / fps
     width, height = size
-    frames = np.zeros((len(shown), rows * height, columns * width, 3), np.uint8)
-    for index, model in enumerate(models):
+    frames = np.zeros((len(moments), rows * height, columns * width, 3), np.uint8)
+    for index, (env, model, qpos, _) in enumerate(played):
         row, column = divmod(index, columns)
         cell = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
         renderer = make_renderer(model, width, height)
-        for frame, step in enumerate(shown):
-            frames[frame][cell] = picture(renderer, model, qpos[index, step + 1])
+        for frame, moment in enumerate(moments):
+            step = min(int(moment / env.arena.timestep) + 1, len(qpos) - 1)
+            frames[frame][cell] = picture(renderer, model, qpos[step])
         renderer.close()
         if on_progress:
             on_progress(index + 1, len(ids))
@@ -188,9 +188,9 @@ _CAPTION, _GAP, _LINE = 22, 8, 2
 
 
 def stills(
-    env: Env,
+    envs: Mapping[str, Env],
     suite: Suite,
-    policy: Policy,
+    policy: Policy | Expert,
     path: Path,
     *,
     split: str,
@@ -204,7 +204,7 @@ def stills(
     episode without success shows its last moment.
 
     Args:
-      env: the suite's environment.
+      envs: the suite's environments by arena.
       suite: where the tasks come from.
       policy: who plays.
       path: the file to write, .png or .jpg.
@@ -222,17 +222,16 @@ def stills(
 
     ids = suite.task_ids(split)[: len(suite.splits[split])]
     jobs = [(task_id, suite.certificate(task_id) or 0) for task_id in ids]
-    models, qpos, success = _played(env, suite, policy, jobs, env.horizon)
-    moments = np.where(success.any(1), success.argmax(1) + 1, env.horizon)
+    played = _played(envs, suite, policy, jobs)
     rows, (width, height) = -(-len(ids) // columns), size
     cell_height, cell_width = _CAPTION + height + _GAP, 2 * width + _LINE + _GAP
     sheet = np.full((rows * cell_height, columns * cell_width + _GAP, 3), 255, np.uint8)
     dpi = 100
     figure = Figure((sheet.shape[1] / dpi, sheet.shape[0] / dpi), dpi=dpi)
-    for index, model in enumerate(models):
+    for index, (_, model, qpos, success) in enumerate(played):
         row, column = divmod(index, columns)
         top, left = row * cell_height + _CAPTION, column * cell_width + _GAP
-        shown = qpos[index, [0, moments[index]]]
+        shown = qpos[[0, int(success.argmax()) if success.any() else -1]]
         camera = close_up(model, shown)
         renderer = make_renderer(model, width, height)
         for place, configuration in enumerate(shown):
@@ -250,36 +249,40 @@ def stills(
 
 
 def _played(
-    env: Env, suite: Suite, policy: Policy, jobs: list[tuple[TaskId, int]], steps: int
-) -> tuple[list[mujoco.MjModel], np.ndarray, np.ndarray]:
-    """Plays (task, episode) pairs.
+    envs: Mapping[str, Env],
+    suite: Suite,
+    policy: Policy | Expert,
+    jobs: list[tuple[TaskId, int]],
+    seconds: float | None = None,
+) -> list[tuple[Env, mujoco.MjModel, np.ndarray, np.ndarray]]:
+    """Plays (task, episode) pairs for so long, by default to their horizon.
 
     Returns:
-      Their models, the joint positions from the start on [job, steps + 1, nq], success after each step [job, steps].
+      Of each job its environment, its model, and from the start on the joint positions [steps + 1, nq] and success
+      [steps + 1].
     """
     import jax
     import jax.numpy as jnp
     import numpy as np
 
+    from .evaluate import play
     from .suite import reset_key
 
-    def play(key, task):
-        reset, act = jax.random.split(key)
-        state, timestep = env.reset(reset, task)
+    shown = {}
+    for arena, env in envs.items():
+        mine = [i for i, (task_id, _) in enumerate(jobs) if suite.family(task_id.family).arena == arena]
+        if not mine:
+            continue
+        steps = None if seconds is None else max(1, round(seconds / env.arena.timestep))
 
-        def step(loop, index):
-            state, timestep, carry = loop
-            carry, action = policy.act(jax.random.fold_in(act, index), carry, timestep)
-            state, timestep = env.step(state, action)
-            return (state, timestep, carry), (state.physics.qpos, timestep.success)
+        def watch(key, task, env=env, steps=steps):
+            kept = play(env, policy, key, task, steps, record=lambda state, seen: (state.physics.qpos, seen.success))
+            return env.params(task), *kept[-1]
 
-        loop = (state, timestep, policy.init_carry(act))
-        qpos, success = jax.lax.scan(step, loop, jnp.arange(steps))[1]
-        return state.params, jnp.concatenate([state.physics.qpos[None], qpos]), success
-
-    tasks = suite.rows([task_id for task_id, _ in jobs])
-    keys = jax.vmap(jax.random.key)(np.array([reset_key(*job) for job in jobs], np.uint32))
-    played = jax.jit(jax.vmap(play))(keys, jax.tree.map(jnp.asarray, tasks))
-    params, qpos, success = map(np.asarray, played)
-    lanes = [jax.tree.map(lambda leaf, lane=lane: leaf[lane], tasks) for lane in range(len(jobs))]
-    return [task_model(env, task, row) for task, row in zip(lanes, params, strict=True)], qpos, success
+        tasks = suite.rows([jobs[i][0] for i in mine])
+        keys = jax.vmap(jax.random.key)(np.array([reset_key(*jobs[i]) for i in mine], np.uint32))
+        watched = jax.jit(jax.vmap(watch))(keys, jax.tree.map(jnp.asarray, tasks))
+        for lane, (job, params, qpos, success) in enumerate(zip(mine, *map(np.asarray, watched), strict=True)):
+            task = jax.tree.map(lambda leaf, lane=lane: leaf[lane], tasks)
+            shown[job] = env, task_model(env, task, params), qpos, success
+    return [shown[job] for job in range(len(jobs))]

@@ -20,6 +20,8 @@ from .errors import MtbenchError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from .env import Env
+    from .mixed import MixedVectorEnv
+    from .policy import Expert
     from .task import Family, Task, TaskId
     from .vector import VectorEnv
 
@@ -36,13 +38,13 @@ _ENTRIES: dict[str, type] = {
     "families": list,
     "horizon": int,
     "show_goal": bool,
-    "certified": bool,
+    "uncertified": list,
     "digest": str,
     "digests": dict,
     "protocols": dict,
     "splits": dict,
 }
-_OPTIONAL: dict[str, type] = {"factors": dict, "certificates": dict}
+_OPTIONAL: dict[str, type] = {"factors": dict, "certificates": dict, "horizons": dict}
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,13 @@ class EvaluationProtocol:
     """Scored episodes per task, each with its own initial state."""
     adaptation_episodes: int
     """Episodes per task that a policy plays before them and remembers; they are not scored."""
-    horizon: int
-    """Control steps of an episode."""
+    horizon: int | None = None
+    """Control steps of an episode; by default those of the suite's arenas."""
+
+    @property
+    def episodes_per_task(self) -> int:
+        """Length of the trial that is scored: the adaptation episodes and the scored one after them."""
+        return self.adaptation_episodes + 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Suite:
     families: tuple[str, ...]
     """Training families first."""
     horizon: int
-    """Control steps of an episode in training."""
+    """Control steps of an episode in training, unless `horizons` says otherwise."""
     show_goal: bool
     """Whether a policy is told its task, by the goal in the observation and the family in the context (multi-task),
     or finds zeros in both (meta-RL)."""
@@ -85,8 +92,10 @@ class Suite:
     protocols: Mapping[str, EvaluationProtocol] = field(default_factory=dict)
     factors: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
     """Family to factor to the (low, high) that its tasks are drawn from, where that is not the whole range."""
-    certified: bool = False
-    """Whether an expert has solved every task."""
+    uncertified: tuple[str, ...] = ()
+    """Families whose tasks no expert has solved."""
+    horizons: Mapping[str, int] = field(default_factory=dict)
+    """Control steps of an episode by arena, where they are not `horizon`."""
     path: str = field(default="", compare=False)
 
     @property
@@ -97,21 +106,23 @@ class Suite:
             "version": self.version,
             "families": self.families,
             "horizon": self.horizon,
+            "horizons": dict(self.horizons),
             "show_goal": self.show_goal,
             "splits": {split: {f: _ranges(seeds) for f, seeds in t.items()} for split, t in self.splits.items()},
             "factors": {f: {name: list(map(float, r)) for name, r in t.items()} for f, t in self.factors.items()},
             "protocols": {name: asdict(protocol) for name, protocol in self.protocols.items()},
             "digests": dict(self.digests),
         }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return _fingerprint(content)
 
     @property
-    def arena(self) -> str:
-        """The arena of all its families."""
-        arenas = {self.family(name).arena for name in self.families}
-        if len(arenas) > 1:
-            raise MtbenchError(f"suite {self.name} mixes the arenas {sorted(arenas)}: a suite has one")
-        return arenas.pop()
+    def arenas(self) -> tuple[str, ...]:
+        """The arenas of its families, each once, in the families' order."""
+        return tuple(dict.fromkeys(self.family(name).arena for name in self.families))
+
+    def horizon_of(self, arena: str) -> int:
+        """Control steps of an episode in an arena, in training."""
+        return self.horizons.get(arena, self.horizon)
 
     def family(self, name: str) -> Family:
         """One of its families, with the factors narrowed as the suite says."""
@@ -144,68 +155,98 @@ class Suite:
         ]
         return [task_id for _, _, task_id in sorted(ids)]
 
+    def arena_ids(self, split: str) -> dict[str, list[TaskId]]:
+        """The ids of `task_ids` by arena; an arena without tasks in the split is left out."""
+        found: dict[str, list[TaskId]] = {}
+        for task_id in self.task_ids(split):
+            found.setdefault(self.family(task_id.family).arena, []).append(task_id)
+        return found
+
     def rows(self, ids: Sequence[TaskId]) -> Task:
-        """Rows of task ids [task, …], in their order."""
+        """Rows of task ids of one arena [task, …], in their order."""
         return rows(ids, self.families, self.factors)
 
-    def tasks(self, split: str) -> Task:
-        """Rows of a split [task, …], in the order of `task_ids`.
+    def tables(self, split: str) -> dict[str, Task]:
+        """Rows of a split by arena [task, …], in the order of `arena_ids`.
 
         Raises:
           MtbenchError: they are not what the suite froze: a family has changed without a new version.
         """
-        from .task import digest
-
-        table = self.rows(self.task_ids(split))
-        if split in self.digests and (found := digest(table)) != self.digests[split]:
+        tables = {arena: self.rows(ids) for arena, ids in self.arena_ids(split).items()}
+        if split in self.digests and (found := _digest(tables)) != self.digests[split]:
             raise MtbenchError(
                 f"suite {self.name}, split {split}: rows have digest {found}, {self.path or 'the suite'} says "
                 f"{self.digests[split]}: scores would not be comparable; install the version of mtbench that froze it, "
                 "or freeze it anew under another name"
             )
-        return table
+        return tables
 
     def certificate(self, task_id: TaskId) -> int | None:
-        """The episode in which the family's expert solves a task; `None` if the suite is not certified."""
-        return self.certificates.get(task_id.family, {}).get(task_id.seed, 0) if self.certified else None
+        """The episode in which the family's expert solves a task; `None` where no expert has."""
+        if task_id.family in self.uncertified:
+            return None
+        return self.certificates.get(task_id.family, {}).get(task_id.seed, 0)
 
-    def env(self, split: str = "train", backend: str | None = None) -> Env:
-        """The one-lane environment; its model holds the slots that all splits use, so splits share a program."""
+    def envs(self, backend: str | None = None) -> dict[str, Env]:
+        """The one-lane environments by arena, padded to common sizes where there are several.
+
+        A model holds the slots that all splits use, so splits share a program.
+        """
         from . import registry
-        from .env import make_env
+        from .env import Sizes, make_env
         from .task import TaskId
 
-        self.task_ids(split)
-        # One row per family is enough to know which slots a suite uses.
-        representatives = self.rows([TaskId(name, self.family(name).version, 0) for name in self.families])
-        return make_env(
-            registry.arena(self.arena),
-            representatives,
-            horizon=self.horizon,
-            num_families=len(self.families),
-            backend=backend,
-            show_goal=self.show_goal,
-        )
+        envs = {}
+        for index, arena in enumerate(self.arenas):
+            # One row per family is enough to know which slots a suite uses.
+            ids = [TaskId(f.name, f.version, 0) for f in map(self.family, self.families) if f.arena == arena]
+            env = make_env(
+                registry.arena(arena),
+                self.rows(ids),
+                horizon=self.horizon_of(arena),
+                num_families=len(self.families),
+                backend=backend,
+                show_goal=self.show_goal,
+            )
+            envs[arena] = replace(env, arena_index=index)
+        if len(envs) == 1:
+            return envs
+        lengths = [(e.observation_size, e.action_size, len(e.arena.quantities)) for e in envs.values()]
+        sizes = Sizes(*map(max, zip(*lengths, strict=True)))
+        return {arena: replace(env, sizes=sizes) for arena, env in envs.items()}
 
-    def vector_env(self, num_lanes: int, split: str = "train", backend: str | None = None, **more: Any) -> VectorEnv:
-        """Many lanes with auto-reset. `more` goes to `VectorEnv`."""
+    def vector_env(
+        self, num_lanes: int, split: str = "train", backend: str | None = None, **more: Any
+    ) -> VectorEnv | MixedVectorEnv:
+        """Many lanes with auto-reset. `more` goes to `VectorEnv`, or to that of each arena."""
+        from .mixed import MixedVectorEnv
         from .vector import VectorEnv
 
-        return VectorEnv(self.env(split, backend), self.tasks(split), num_lanes, self.families, **more)
+        envs, tables = self.envs(backend), self.tables(split)
+        if len(envs) == 1:
+            ((env, table),) = zip(envs.values(), tables.values(), strict=True)
+            return VectorEnv(env, table, num_lanes, self.families, **more)
+        arenas = tuple(self.family(name).arena for name in self.families if self.splits[split].get(name))
+        return MixedVectorEnv.of(envs, tables, num_lanes, self.families, arenas, **more)
 
-    def expert(self) -> Any:
-        """The scripted experts of its families as one policy.
+    def expert(self) -> Expert:
+        """The scripted experts of its families.
 
         Raises:
           UsageError: a family has none.
         """
         from . import registry
+        from .policy import Expert
 
-        scripts = [self.family(name).expert for name in self.families]
-        missing = [name for name, script in zip(self.families, scripts, strict=True) if script is None]
-        if missing:
+        families = [self.family(name) for name in self.families]
+        if missing := [family.name for family in families if family.expert is None]:
             raise UsageError(f"no scripted expert for {', '.join(missing)}: train a policy instead")
-        return registry.arena(self.arena).expert(scripts)
+        scripts = {}
+        for arena in self.arenas:
+            own = [family.expert for family in families if family.arena == arena]
+            # A script is found by its family's index in the suite; the places of other arenas are never looked at.
+            scripts[arena] = registry.arena(arena).expert([f.expert if f.arena == arena else own[0] for f in families])
+        return Expert(scripts)
 
     def to_toml(self) -> str:
         """The text of its file."""
@@ -220,13 +261,14 @@ class Suite:
             "families": list(self.families),
             "horizon": self.horizon,
             "show_goal": self.show_goal,
-            "certified": self.certified,
+            "uncertified": list(self.uncertified),
             "digest": self.digest,
         }
         tables = {
+            "horizons": {arena: json.dumps(steps) for arena, steps in self.horizons.items()},
             "digests": {split: json.dumps(value) for split, value in self.digests.items()},
             "protocols": {
-                name: inline({key: value for key, value in asdict(protocol).items() if key != "name"})
+                name: inline({k: v for k, v in asdict(protocol).items() if k != "name" and v is not None})
                 for name, protocol in self.protocols.items()
             },
             **{
@@ -246,7 +288,9 @@ class Suite:
         return "\n".join(lines) + "\n"
 
 
-def make(suite: str, *, num_lanes: int = 512, split: str = "train", backend: str | None = None) -> VectorEnv:
+def make(
+    suite: str, *, num_lanes: int = 512, split: str = "train", backend: str | None = None
+) -> VectorEnv | MixedVectorEnv:
     """A vector environment of a suite: the shortest way in.
 
     Args:
@@ -268,7 +312,7 @@ def custom(
     show_goal: bool = True,
     factors: Mapping[str, Mapping[str, float | Sequence[float]]] | None = None,
 ) -> Suite:
-    """A suite of any families of one arena, frozen but not certified. `Path.write_text(suite.to_toml())` keeps it.
+    """A suite of any families, frozen but not certified. `Path.write_text(suite.to_toml())` keeps it.
 
     Args:
       families: their names.
@@ -289,8 +333,8 @@ def custom(
     if not families:
         raise UsageError("a suite needs at least one family (mtbench tasks lists them)")
     _refuse_repeated(families, UsageError, f"suite {name}")
-    if len(arenas := {registry.family(family).arena for family in families}) > 1:
-        raise UsageError(f"suite {name} mixes the arenas {', '.join(sorted(arenas))}: make one suite for each")
+    for family in families:
+        registry.family(family)
     if name in catalogue():
         raise UsageError(f"suite '{name}' is installed and frozen: choose another name")
     for argument, value, most in (("train", train, MOST_SEEDS), ("iid", iid, MOST_SEEDS), ("horizon", horizon, 10**6)):
@@ -308,8 +352,9 @@ def custom(
     protocol = EvaluationProtocol("ours", ("iid",), iid, episodes=1, adaptation_episodes=0, horizon=horizon)
     described = f"{len(families)} chosen families, goals {'shown' if show_goal else 'hidden'}; not certified"
     suite = Suite(
-        name, 1, described, families, horizon, show_goal, splits, protocols={"ours": protocol}, factors=ranges
-    )
+        name, 1, described, families, horizon, show_goal, splits, protocols={"ours": protocol}, factors=ranges,
+        uncertified=families,
+    )  # fmt: skip
     for family in ranges:
         _check_accepted(suite, family)
     return freeze(suite)
@@ -321,12 +366,26 @@ def freeze(draft: Suite) -> Suite:
     Raises:
       MtbenchError: it is no sound suite; names the entry.
     """
-    from .task import digest
-
     draft = replace(draft, digests={})
-    frozen = replace(draft, digests={split: digest(draft.tasks(split)) for split in draft.splits})
+    frozen = replace(draft, digests={split: _digest(draft.tables(split)) for split in draft.splits})
     check(frozen)
     return frozen
+
+
+def _digest(tables: Mapping[str, Task]) -> str:
+    """Fingerprint of a split's rows."""
+    from .task import digest
+
+    return combined({arena: digest(table) for arena, table in tables.items()})
+
+
+def combined(digests: Mapping[str, str]) -> str:
+    """One fingerprint of those of several arenas' rows."""
+    return next(iter(digests.values())) if len(digests) == 1 else _fingerprint(dict(digests))
+
+
+def _fingerprint(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @cache
@@ -415,7 +474,8 @@ def _from(data: Mapping[str, Any], path: Path) -> Suite:
             for name, table in data["protocols"].items()
         },
         {family: _as_ranges(family, table) for family, table in data.get("factors", {}).items()},
-        data["certified"],
+        tuple(data["uncertified"]),
+        data.get("horizons", {}),
         str(path),
     )
 
@@ -452,8 +512,8 @@ def check(suite: Suite) -> None:
 
 def _check_protocol(suite: Suite, protocol: EvaluationProtocol, where: str) -> None:
     for entry, least in (("tasks_per_family", 1), ("episodes", 1), ("adaptation_episodes", 0), ("horizon", 1)):
-        if getattr(protocol, entry) < least:
-            raise MtbenchError(f"{where}.{entry} = {getattr(protocol, entry)}: expected at least {least}")
+        if (value := getattr(protocol, entry)) is not None and value < least:
+            raise MtbenchError(f"{where}.{entry} = {value}: expected at least {least}")
     if not protocol.splits:
         raise MtbenchError(f"{where}.splits: expected at least one")
     for split in protocol.splits:

@@ -58,8 +58,11 @@ def measure(suite: Suite, backend: str, lanes: int, seconds: float = 10.0) -> di
         calls += 1
     # Linux counts in kilobytes, macOS in bytes.
     unit = 1024.0 if sys.platform.startswith("linux") else 1024.0**2
-    params = state.table.params
-    lane_bytes = sum(x.nbytes for x in jax.tree.leaves(jax.tree.map(_raw, (state.env, state.task_index, state.keys))))
+    nbytes = [
+        (jax.tree_util.keystr(path), _raw(leaf).nbytes) for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    ]
+    table_bytes = sum(size for path, size in nbytes if ".table" in path)
+    arenas = {one.arena.name: one.arena for one in env.envs}
     return {
         "suite": suite.name,
         "backend": backend,
@@ -69,10 +72,10 @@ def measure(suite: Suite, backend: str, lanes: int, seconds: float = 10.0) -> di
         "fastest": max(rates),
         "compile_seconds": compile_seconds,
         "reset_compile_seconds": reset_seconds,
-        "substeps": env.env.arena.substeps,
-        "control_seconds": env.env.arena.timestep,
-        "bytes_per_lane": lane_bytes // lanes,
-        "task_table_bytes": params.nbytes,
+        "substeps": {name: arena.substeps for name, arena in arenas.items()},
+        "control_seconds": {name: arena.timestep for name, arena in arenas.items()},
+        "bytes_per_lane": (sum(size for _, size in nbytes) - table_bytes) // lanes,
+        "task_table_bytes": table_bytes,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
         "diverged": diverged,
         "device": jax.devices()[0].device_kind,

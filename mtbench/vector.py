@@ -1,7 +1,8 @@
-"""Many lanes: `vmap`, auto-reset, task resampling, sharding over devices."""
+"""Many lanes of one arena: `vmap`, auto-reset, trials, task resampling, sharding over devices."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from .env import Env, EnvState, TimeStep
 from .errors import UsageError
@@ -41,15 +42,29 @@ class VectorState:
     keys: jax.Array
     """[lane] keys, one per lane for ever: a lane's episode e draws from `fold_in(key, e)`."""
     episode: Int[Array, " lane"]
+    """Episodes that a lane has ended, whatever their tasks."""
+
+
+def lane_specs(lane: PartitionSpec) -> VectorState:
+    """How a state lies on the devices: its lanes are shared out, its table is whole on each."""
+    specs: dict[str, Any] = {name: lane for name in ("env", "task_index", "keys", "episode")}
+    return VectorState(table=cast(Any, PartitionSpec()), **specs)
+
+
+def sharded[S](step: Callable[..., Any], mesh: Mesh, specs: Callable[[PartitionSpec], S]) -> Callable[..., Any]:
+    """A step whose lanes are shared out over the devices of a one-axis mesh."""
+    lane = PartitionSpec(mesh.axis_names[0])
+    both = (specs(lane), lane)
+    return jax.shard_map(step, mesh=mesh, in_specs=both, out_specs=both, check_vma=False)
 
 
 @dataclass(frozen=True, eq=False)
 class VectorEnv:
     """An environment with a flat lane axis and auto-reset.
 
-    Lane i plays task i mod T of the table, so families are mixed evenly. At an episode's end a lane draws a new
-    initial state and, with `resample`, a new task of the table. Only the lanes that end are reset, in chunks:
-    a reset of every lane at every step would halve the speed.
+    Lane i begins with task i mod T of the table, so families are mixed evenly. At an episode's end a lane draws a new
+    initial state and, after `episodes_per_task` of them, with `resample`, a new task of the table. Only the lanes that
+    end are reset, in chunks: a reset of every lane at every step would halve the speed.
     """
 
     env: Env
@@ -60,19 +75,36 @@ class VectorEnv:
     resample: bool = True
     stagger: bool = True
     """Begin the first episodes at different ages, so that lanes do not end all at once."""
+    episodes_per_task: int = 1
+    """Episodes that a lane plays of a task, a trial, before it turns to another one. Where a policy is scored after k
+    adaptation episodes (`EvaluationProtocol.adaptation_episodes`), k + 1 trains it on what is scored."""
     mesh: Mesh | None = None
     """Shards lanes over the devices of a one-axis mesh; the result is the same as on one device."""
+    numbers: Sequence[int] | None = None
+    """Numbers of the lanes [lane], from which their keys are folded; by default 0, 1, 2, …"""
 
     def __post_init__(self):
         if self.num_lanes < 1:
             raise UsageError(f"lanes = {self.num_lanes}: at least 1 is needed")
+        if self.episodes_per_task < 1:
+            raise UsageError(f"episodes_per_task = {self.episodes_per_task}: at least 1 is needed")
         if self.mesh is not None and self.num_lanes % self.mesh.size:
             raise UsageError(f"lanes = {self.num_lanes} do not divide over {self.mesh.size} devices")
+
+    @property
+    def envs(self) -> tuple[Env, ...]:
+        """The environments of one lane, one per arena."""
+        return (self.env,)
 
     @property
     def num_families(self) -> int:
         """Families of the suite, also the context's length."""
         return len(self.family_names)
+
+    @property
+    def families(self) -> Int[np.ndarray, " n"]:
+        """Indices of the families that the table has tasks of."""
+        return np.unique(np.asarray(self.tasks.family))
 
     @property
     def observation_size(self) -> int:
@@ -90,6 +122,17 @@ class VectorEnv:
         return self.env.action_size
 
     @property
+    def family_layouts(self) -> tuple[int, ...]:
+        """For each family the index of its observation's layout: within one, an entry means the same."""
+        return (0,) * self.num_families
+
+    @property
+    def action_mask(self) -> Float[np.ndarray, "family a"]:
+        """1 where an entry of the action has an effect in a family, 0 where it is padding."""
+        used = np.arange(self.action_size) < self.env.arena.action_size
+        return np.tile(used.astype(np.float32), (self.num_families, 1))
+
+    @property
     def num_tasks(self) -> int:
         """Rows of the table."""
         return int(np.shape(self.tasks.family)[0])
@@ -99,13 +142,17 @@ class VectorEnv:
         params = jax.lax.map(self.env.params, self.tasks, batch_size=min(64, self.num_tasks))
         table = TaskTable(replace(self.tasks, scene=()), params)
         lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
-        keys = jax.vmap(partial(jax.random.fold_in, key))(lanes)
+        numbers = lanes if self.numbers is None else jnp.asarray(self.numbers, jnp.int32)
+        keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
         task_index = lanes % self.num_tasks
         episode = jnp.zeros_like(lanes)
         env_state, timestep = jax.vmap(self._begin, in_axes=(None, 0, 0, 0))(table, keys, task_index, episode)
         if self.stagger:
-            age = jax.vmap(lambda k: jax.random.randint(jax.random.fold_in(k, _AGE), (), 0, self.env.horizon))(keys)
-            env_state = replace(env_state, elapsed=age.astype(jnp.int32))
+            # The age of a trial: its episodes, and the steps of the one that is played.
+            most = self.env.horizon * self.episodes_per_task
+            age = jax.vmap(lambda k: jax.random.randint(jax.random.fold_in(k, _AGE), (), 0, most))(keys)
+            env_state = replace(env_state, elapsed=(age % self.env.horizon).astype(jnp.int32))
+            episode = (age // self.env.horizon).astype(jnp.int32)
         return VectorState(table, env_state, task_index, keys, episode), timestep
 
     def step(self, state: VectorState, action: Float[Array, "lane a"]) -> tuple[VectorState, TimeStep]:
@@ -117,16 +164,11 @@ class VectorEnv:
         if action.shape != (self.num_lanes, self.action_size):
             raise ValueError(f"actions have shape ({self.num_lanes}, {self.action_size}), got {tuple(action.shape)}")
         if self.mesh is None:
-            return self._step(state, action)
-        lane, whole = PartitionSpec(self.mesh.axis_names[0]), PartitionSpec()
-        specs: dict[str, Any] = {name: lane for name in ("env", "task_index", "keys", "episode")}
-        state_spec = VectorState(table=cast(Any, whole), **specs)
-        sharded = jax.shard_map(
-            self._step, mesh=self.mesh, in_specs=(state_spec, lane), out_specs=(state_spec, lane), check_vma=False
-        )
-        return sharded(state, action)
+            return self.local_step(state, action)
+        return sharded(self.local_step, self.mesh, lane_specs)(state, action)
 
-    def _step(self, state: VectorState, action: Array) -> tuple[VectorState, TimeStep]:
+    def local_step(self, state: VectorState, action: Array) -> tuple[VectorState, TimeStep]:
+        """`step` of the lanes that one device holds."""
         env_state, timestep = jax.vmap(self.env.step)(state.env, action)
         return self.auto_reset(replace(state, env=env_state), timestep)
 
@@ -137,7 +179,7 @@ class VectorEnv:
     def auto_reset(self, state: VectorState, timestep: TimeStep) -> tuple[VectorState, TimeStep]:
         """Begins new episodes where one has ended, a chunk of lanes at a time."""
         lanes = state.task_index.shape[0]
-        chunk = max(1, lanes // 16)
+        chunk = -(-lanes // 64)
         over = timestep.terminated | timestep.truncated
 
         def reset_chunk(loop: tuple[Array, Any]) -> tuple[Array, Any]:
@@ -148,7 +190,8 @@ class VectorEnv:
             episode = state.episode[safe] + 1
             keys, index = state.keys[safe], state.task_index[safe]
             if self.resample:
-                index = jax.vmap(lambda k, e: self._draw_task(k, e))(keys, episode)
+                drawn = jax.vmap(self._draw_task)(keys, episode)
+                index = jnp.where(self._task_begins(episode), drawn, index)
             fresh_state, fresh = jax.vmap(self._begin, in_axes=(None, 0, 0, 0))(state.table, keys, index, episode)
 
             def put(old: Array, new: Array) -> Array:
@@ -170,8 +213,19 @@ class VectorEnv:
         first_seen = (timestep.observation, timestep.context, timestep.quantities)
         _, (state, *seen) = jax.lax.while_loop(lambda loop: loop[0].any(), reset_chunk, (over, (state, *first_seen)))
         observation, context, quantities = seen
-        # Reward, success and `family` stay those of the episode that has just ended.
-        return state, replace(timestep, observation=observation, context=context, quantities=quantities)
+        # Reward, success and `family` stay those of the episode that has just ended, as `TimeStep.then` says.
+        return state, replace(
+            timestep,
+            observation=observation,
+            context=context,
+            quantities=quantities,
+            episode_begins=over,
+            task_begins=over & self._task_begins(state.episode),
+        )
+
+    def _task_begins(self, episode: Int[Array, " lane"]) -> Bool[Array, " lane"]:
+        """Whether an episode is its trial's first."""
+        return episode % self.episodes_per_task == 0
 
     def _draw_task(self, key: jax.Array, episode: Array) -> Array:
         task_key = jax.random.fold_in(jax.random.fold_in(key, episode), 1)

@@ -70,14 +70,16 @@ class Gaussian:
         """A draw, made from standard normal `noise`."""
         return self.mean + jnp.exp(self.log_std) * noise
 
-    def log_prob(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch"]:
-        """Log-density of actions, in nats."""
+    def log_prob(
+        self, action: Float[Array, "*batch action"], used: Float[Array, "*batch action"] | float = 1.0
+    ) -> Float[Array, "*batch"]:
+        """Log-density of actions, in nats; entries that are not `used` (0) do not count."""
         z = (action - self.mean) * jnp.exp(-self.log_std)
-        return -0.5 * (z**2).sum(-1) - (self.log_std + 0.5 * np.log(2 * np.pi)).sum(-1)
+        return -0.5 * (used * z**2).sum(-1) - (used * (self.log_std + 0.5 * np.log(2 * np.pi))).sum(-1)
 
-    def entropy(self) -> Float[Array, "*batch"]:
-        """Differential entropy, in nats."""
-        return (self.log_std + 0.5 * np.log(2 * np.pi * np.e)).sum(-1)
+    def entropy(self, used: Float[Array, "*batch action"] | float = 1.0) -> Float[Array, "*batch"]:
+        """Differential entropy of the entries that are `used`, in nats."""
+        return (used * (self.log_std + 0.5 * np.log(2 * np.pi * np.e))).sum(-1)
 
 
 class GaussianActor(nn.Module):

@@ -24,16 +24,75 @@ class Moments:
     def update(self, batch: Float[Array, "*batch n"]) -> Moments:
         """Statistics of everything seen so far and of `batch`; any number of leading axes."""
         axes = tuple(range(batch.ndim - 1))
-        total = self.count + batch.size // batch.shape[-1]
+        return self._merge(batch.size // batch.shape[-1], batch.mean(axes), batch.var(axes))
+
+    def update_weighted(self, batch: Float[Array, "*batch n"], weight: Float[Array, "*batch"]) -> Moments:
+        """As `update`, with so much of each vector."""
+        axes, weight = tuple(range(batch.ndim - 1)), weight[..., None]
+        count = weight.sum()
+        mean = (weight * batch).sum(axes) / jnp.maximum(count, 1.0)
+        variance = (weight * (batch - mean) ** 2).sum(axes) / jnp.maximum(count, 1.0)
+        merged = self._merge(count, mean, variance)
+        return jax.tree.map(lambda new, old: jnp.where(count > 0, new, old), merged, self)
+
+    def _merge(self, count: int | Array, mean: Float[Array, " n"], variance: Float[Array, " n"]) -> Moments:
+        total = self.count + count
         weight = 1.0 - self.count / total
-        gap = batch.mean(axes) - self.mean
-        variance = self.variance + weight * (batch.var(axes) - self.variance + (1.0 - weight) * gap**2)
-        return Moments(total, self.mean + weight * gap, variance)
+        gap = mean - self.mean
+        merged = self.variance + weight * (variance - self.variance + (1.0 - weight) * gap**2)
+        return Moments(total, self.mean + weight * gap, merged)
 
     def normalize(self, x: Float[Array, "*batch n"], clip: float = 10.0) -> Float[Array, "*batch n"]:
         """`x` with mean 0 and variance 1, clipped to ±`clip`."""
         # The floor of 1e-3 keeps an entry that has hardly ever moved from turning noise into a signal.
         return jnp.clip((x - self.mean) * jax.lax.rsqrt(self.variance + 1e-6), -clip, clip)
+
+
+@struct.dataclass
+class LayoutMoments:
+    """Moments of observations that have several layouts, chosen by the context: an entry that means a hand's height
+    in one family and a knee's angle in another has statistics for each meaning."""
+
+    moments: Moments
+    """Leaves [layout, …]."""
+    layouts: tuple[int, ...] = struct.field(pytree_node=False)
+    """Of each family, in the context's order."""
+
+    @classmethod
+    def init(cls, size: int, layouts: tuple[int, ...]) -> LayoutMoments:
+        """Statistics of nothing."""
+        count = max(layouts) + 1
+        return cls(jax.tree.map(lambda leaf: jnp.stack([leaf] * count), Moments.init(size)), layouts)
+
+    def update(self, batch: Float[Array, "*batch n"], context: Float[Array, "*batch family"]) -> LayoutMoments:
+        """Statistics of everything seen so far and of `batch`."""
+        shares = self._shares(context)
+        if shares is None:
+            new = [self._of(0).update(batch)]
+        else:
+            new = [self._of(k).update_weighted(batch, shares[..., k]) for k in range(shares.shape[-1])]
+        return LayoutMoments(jax.tree.map(lambda *leaves: jnp.stack(leaves), *new), self.layouts)
+
+    def normalize(
+        self, x: Float[Array, "*batch n"], context: Float[Array, "*batch family"]
+    ) -> Float[Array, "*batch n"]:
+        """See `Moments.normalize`."""
+        shares = self._shares(context)
+        if shares is None:
+            return self._of(0).normalize(x)
+        chosen = Moments(jnp.zeros(()), shares @ self.moments.mean, shares @ self.moments.variance)
+        return chosen.normalize(x)
+
+    def _of(self, layout: int) -> Moments:
+        return jax.tree.map(lambda leaf: leaf[layout], self.moments)
+
+    def _shares(self, context: Float[Array, "*batch family"]) -> Float[Array, "*batch layout"] | None:
+        """How much each layout counts; what a context lacks to 1 (a hidden one) counts for the first. `None` if there
+        is but one."""
+        if max(self.layouts) == 0:
+            return None
+        shares = context @ jax.nn.one_hot(jnp.array(self.layouts), max(self.layouts) + 1)
+        return shares.at[..., 0].add(1.0 - context.sum(-1))
 
 
 @struct.dataclass

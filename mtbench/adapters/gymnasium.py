@@ -496,7 +496,10 @@ def _load(suite: str, split: str) -> Suite:
 @cache
 def _env(suite: str, backend: str | None) -> Env:
     """A suite's environment of one lane; the same model serves all splits."""
-    return suites.load(suite).env(backend=backend)
+    loaded = suites.load(suite)
+    if len(loaded.arenas) > 1:
+        raise UsageError(f"{suite} has families of the arenas {', '.join(loaded.arenas)}: expected a suite of one")
+    return loaded.envs(backend)[loaded.arenas[0]]
 
 
 @cache
@@ -532,7 +535,9 @@ def _lanes(suite: str, split: str, num_envs: int, backend: str | None, horizon: 
     env = replace(_env(suite, backend), horizon=horizon)
     # Lanes that end keep the table's row that the state names, which is set here: `VectorEnv` itself would draw
     # from all families.
-    lanes = VectorEnv(env, loaded.tasks(split), num_envs, loaded.families, resample=False, stagger=False)
+    lanes = VectorEnv(
+        env, loaded.tables(split)[loaded.arenas[0]], num_envs, loaded.families, resample=False, stagger=False
+    )
     # Only the table is computed: every lane is begun by `begin_some`, so a second program for it need not be compiled.
     table = jax.jit(lambda key: lanes.reset(key)[0].table)(jax.random.key(0))
     shapes = jax.eval_shape(lanes.reset, jax.random.key(0))

@@ -56,23 +56,23 @@ def run(argv: list[str]) -> int:
     out = arguments.out or arguments.run_dir / "eval" / (arguments.protocol or "")
     table_path = claim(out / "episodes.parquet", force=arguments.force)
     opened = Run(arguments.run_dir, arguments.backend, arguments.step)
-    suite, env = opened.suite, opened.env.env
+    suite, envs = opened.suite, opened.envs
     protocol = suite.protocol(arguments.protocol or "ours")
     if changes:
         protocol = replace(protocol, **changes, name=f"{protocol.name}, changed")
     players: list[tuple[str, int, Any]] = [(opened.algorithm.name, seed, policy) for seed, policy in opened.policies()]
-    players.append(("random", 0, RandomPolicy(env.action_size)))
+    players.append(("random", 0, RandomPolicy(next(iter(envs.values())).action_size)))
     if all(suite.family(name).expert is not None for name in suite.families):
         players.append(("expert", 0, suite.expert()))
     tables = []
     for name, seed, policy in players:
         with progress(f"{name} on {suite.name}") as told:
-            tables.append(evaluate(env, suite, policy, name=name, protocol=protocol, seed=seed, on_progress=told))
+            tables.append(evaluate(envs, suite, policy, name=name, protocol=protocol, seed=seed, on_progress=told))
     episodes = pl.concat(tables)
     metadata = {
         "suite": suite.name,
         "digest": suite.digest,
-        "backend": env.physics.backend,
+        "backend": opened.backend,
         "protocol": asdict(protocol),
         "run": {key: opened.record.get(key) for key in ("algorithm", "config", "seed")},
         "versions": versions(),

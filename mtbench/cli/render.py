@@ -59,13 +59,14 @@ def run(argv: list[str]) -> int:
     policy: Any
     if name in known or own_file:
         suite = suites.load(name)
-        env = suite.env(arguments.split, "mujoco")
+        suite.task_ids(arguments.split)
+        envs = suite.envs("mujoco")
         default, out = "expert", Path(f"{folder.stem if own_file else arguments.source.replace('/', '-')}.mp4")
     elif folder.exists():
         from .runs import Run
 
         opened = Run(folder, "mujoco")
-        suite, env = opened.suite, opened.env.env
+        suite, envs = opened.suite, opened.envs
         default, out = "trained", folder / "video.mp4"
     else:
         raise unknown_name("run folder, suite or family", arguments.source, known)
@@ -73,7 +74,7 @@ def run(argv: list[str]) -> int:
     if chosen == "expert":
         policy = suite.expert()
     elif chosen == "random":
-        policy = RandomPolicy(env.action_size)
+        policy = RandomPolicy(next(iter(envs.values())).action_size)
     elif chosen == "trained":
         policy = opened.algorithm.policy(opened.state, 0)
     else:
@@ -88,7 +89,7 @@ def run(argv: list[str]) -> int:
     with progress("rendering") as on_progress:
         if arguments.stills:
             render.stills(
-                env,
+                envs,
                 suite,
                 policy,
                 target,
@@ -99,7 +100,7 @@ def run(argv: list[str]) -> int:
             )
         else:
             render.grid_video(
-                env,
+                envs,
                 suite,
                 policy,
                 target,

@@ -37,8 +37,10 @@ class Run:
         self.algorithm = kind(_config(kind.Config, self.record["config"]))
         self.num_seeds = self.algorithm.config.num_seeds
         lanes = self.algorithm.config.lanes * self.num_seeds
-        self.env = self.suite.vector_env(lanes, self.record["split"], backend or self.record["backend"])
-        self.state = load_state(run_dir, self.algorithm, self.env, step=step)
+        self.backend = backend or self.record["backend"]
+        env = self.suite.vector_env(lanes, self.record["split"], self.backend)
+        self.envs = {one.arena.name: one for one in env.envs}
+        self.state = load_state(run_dir, self.algorithm, env, step=step)
 
     def policies(self) -> Iterator[tuple[int, Any]]:
         """(training seed, policy) of every seed in the run."""

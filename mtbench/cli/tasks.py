@@ -116,7 +116,7 @@ def _print_suite(console: Console, suite: dict) -> None:
         console.print(
             f"protocol   {name}: {' and '.join(protocol['splits'])}, {protocol['tasks_per_family']} tasks per family, "
             f"{f'{adaptation} episodes to adapt, then ' if adaptation else ''}{protocol['episodes']} scored per task, "
-            f"{protocol['horizon']} steps"
+            f"{protocol['horizon'] or suite['horizon']} steps"
         )
     for family, ranges in suite["factors"].items():
         narrowed = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in ranges.items())

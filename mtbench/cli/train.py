@@ -42,6 +42,7 @@ def run(argv: list[str]) -> int:
     """Runs the command."""
     start_jax()
     from .. import registry, suite
+    from ..physics import default_backend
     from ..training import train
 
     kind = registry.algorithm(_algorithm(argv))
@@ -57,7 +58,7 @@ def run(argv: list[str]) -> int:
         "suite_version": chosen.version,
         "digest": chosen.digest,
         "split": arguments.split,
-        "backend": env.env.physics.backend,
+        "backend": arguments.backend or default_backend(),
         "versions": versions(),
         "command": "mtbench train " + " ".join(argv),
     }

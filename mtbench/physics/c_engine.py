@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import mujoco
 import mujoco.batch
 import numpy as np
+from jax.experimental.buffer_callback import buffer_callback
 from jaxtyping import Array, Float
 from mujoco import mjx
 
@@ -17,6 +19,8 @@ from . import derive
 from .protocol import Causes, Sensors, State, named_sensors
 
 _VELOCITY = int(mujoco.mjtStage.mjSTAGE_VEL)
+_NO_SENSOR = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
+_NO_CONTACT = int(mujoco.mjtDisableBit.mjDSBL_CONTACT) | int(mujoco.mjtDisableBit.mjDSBL_CONSTRAINT)
 
 
 class CEngine:
@@ -60,7 +64,7 @@ class CEngine:
     def _call(self, function, out: jax.ShapeDtypeStruct, *args: Array) -> Array:
         # A host callback has no derivative: actions enter as constants.
         args = jax.lax.stop_gradient(args)
-        return jax.pure_callback(function, out, *args, vmap_method="broadcast_all")
+        return buffer_callback(function, out, vmap_method="broadcast_all")(*args)
 
     def _state(self, row: Array) -> State:
         nq, nv, na = self.model.nq, self.model.nv, self.model.na
@@ -73,20 +77,19 @@ class CEngine:
                 self._pools[lanes] = _Pool(self.model, self.fields, lanes)
             return self._pools[lanes]
 
-    def _sense(self, params, rows) -> np.ndarray:
-        params, rows = np.asarray(params), np.asarray(rows)
-        lead = rows.shape[:-1]
-        flat = rows.reshape(-1, rows.shape[-1])
-        out = self._pool(len(flat)).sense(params.reshape(len(flat), -1), flat)
-        return out.reshape(*lead, -1)
+    def _sense(self, _, out, params, rows) -> None:
+        out, params, rows = map(_lanes, (out, params, rows))
+        self._pool(len(rows)).sense(out, params, rows)
 
-    def _step(self, params, rows, ctrl) -> np.ndarray:
-        params, rows, ctrl = np.asarray(params), np.asarray(rows), np.asarray(ctrl)
-        lead = rows.shape[:-1]
-        flat = rows.reshape(-1, rows.shape[-1])
-        pool = self._pool(len(flat))
-        out = pool.step(params.reshape(len(flat), -1), flat, ctrl.reshape(len(flat), -1), self.substeps)
-        return out.reshape(*lead, -1)
+    def _step(self, _, out, params, rows, ctrl) -> None:
+        out, params, rows, ctrl = map(_lanes, (out, params, rows, ctrl))
+        self._pool(len(rows)).step(out, params, rows, ctrl, self.substeps)
+
+
+def _lanes(buffer: Any) -> np.ndarray:
+    """XLA's own memory [lane, n], whatever axes were mapped over."""
+    array = np.asarray(buffer)
+    return array.reshape(-1, array.shape[-1])
 
 
 def _row(state: State) -> Array:
@@ -104,31 +107,44 @@ class _Pool:
         self.views = [self.batch.bind(name) for name in ("qpos", "qvel", "act", "qacc_warmstart")]
         self.ends = np.cumsum([view.shape[1] for view in self.views])
         self.time, self.ctrl, self.sensordata = (self.batch.bind(name) for name in ("time", "ctrl", "sensordata"))
-        self.params = np.full((lanes, fields.size), np.nan, np.float32)
+        # A step reads no sensor; sensors tell where things are and how they move, not what presses on what.
+        self.flags = self.batch.expand("opt.disableflags")
+        self.step_flags, self.read_flags = self.flags | _NO_SENSOR, self.flags | _NO_CONTACT
+        self.stamps = np.full_like(fields.stamp(np.zeros((lanes, fields.size), np.float32)), np.nan)
         self.lock = threading.Lock()
 
-    def step(self, params: np.ndarray, rows: np.ndarray, ctrl: np.ndarray, substeps: int) -> np.ndarray:
+    def step(self, out: np.ndarray, params: np.ndarray, rows: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
+        """Steps all lanes; writes their new states and readings, side by side."""
         with self.lock:
             self._write(params, rows)
             self.ctrl[...] = ctrl
-            self.batch.step(nstep=substeps, stage=_VELOCITY)
-            parts = [*self.views, self.time[:, None], self.sensordata]
-            return np.concatenate(parts, axis=1, dtype=np.float32, casting="same_kind")
+            self.flags[...] = self.step_flags
+            self.batch.step(nstep=substeps)
+            self._read()
+            np.concatenate([*self.views, self.time[:, None], self.sensordata], axis=1, out=out, casting="same_kind")
 
-    def sense(self, params: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def sense(self, out: np.ndarray, params: np.ndarray, rows: np.ndarray) -> None:
+        """Writes the readings of all lanes where they are."""
         with self.lock:
             self._write(params, rows)
-            self.batch.forward(stage=_VELOCITY)
-            return self.sensordata.astype(np.float32)
+            self._read()
+            out[...] = self.sensordata
+
+    def _read(self) -> None:
+        """Makes the sensors current. As a stage of `step` this would look for contacts, build their constraints, and
+        read the sensors at every substep."""
+        self.flags[...] = self.read_flags
+        self.batch.forward(stage=_VELOCITY)
 
     def _write(self, params: np.ndarray, rows: np.ndarray) -> None:
         # Parameters change only when a lane begins a new task; copying them at each step would cost a fifth.
-        changed = np.flatnonzero((params != self.params).any(axis=1))
+        stamps = self.fields.stamp(params)
+        changed = np.flatnonzero((stamps != self.stamps).any(axis=1))
         if changed.size:
             values = self.fields.unpack(params[changed])
             for name, value in values.items():
                 self.model_fields[name][changed] = value.reshape(self.model_fields[name][changed].shape)
-            self.params[changed] = params[changed]
+            self.stamps[changed] = stamps[changed]
         for view, part in zip(self.views, np.split(rows[:, :-1], self.ends[:-1], axis=1), strict=True):
             view[...] = part
         self.time[...] = rows[:, -1]

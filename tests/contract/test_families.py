@@ -12,7 +12,7 @@ from mtbench import registry
 from mtbench.errors import UsageError
 from mtbench.evaluate import play, play_jobs
 from mtbench.physics import BACKENDS
-from mtbench.policy import RandomPolicy
+from mtbench.policy import RandomPolicy, act
 from mtbench.task import TaskId
 
 FAMILIES = sorted(registry.families())
@@ -33,7 +33,7 @@ def arena(request):
     ids = [TaskId(name, registry.family(name).version, seed) for name in names for seed in range(LANES)]
     rows = jax.tree.map(jnp.asarray, suite.rows(ids))
     keys = jax.random.split(jax.random.key(0), len(ids))
-    envs = {backend: suite.env("train", backend) for backend in BACKENDS}
+    envs = {backend: suite.envs(backend)[request.param] for backend in BACKENDS}
     return suite, ids, rows, keys, envs
 
 
@@ -43,13 +43,14 @@ def walks(arena):
     suite, ids, rows, keys, envs = arena
     env = envs["mujoco"]
     scripted = all(registry.family(name).expert is not None for name in suite.families)
-    expert = suite.expert() if scripted else RandomPolicy(env.action_size)
+    player = suite.expert() if scripted else RandomPolicy(env.action_size)
+    memory = player.init_carry(jax.random.key(2))
     led = jnp.asarray([task_id.seed == 0 for task_id in ids])[:, None]
     traces = []
 
     def walked(carry, actions):
         state, timestep = carry
-        _, wise = jax.vmap(lambda seen: expert.act(jax.random.key(2), (), seen))(timestep)
+        _, wise = jax.vmap(lambda seen: act(env, player, jax.random.key(2), memory, seen))(timestep)
         state, timestep = jax.vmap(env.step)(state, jnp.where(led, wise, actions))
         return (state, timestep), timestep
 
@@ -156,12 +157,12 @@ def test_the_expert_solves_its_tasks(arena):
             suite.expert()
         return
     scripted = suites.Suite("contract", 1, "", tuple(names), 200, True, {"train": {n: () for n in names}}, {}, {})
-    env = scripted.env("train", "mujoco")
+    envs = scripted.envs("mujoco")
     jobs = [(TaskId(n, registry.family(n).version, 500_000 + s), 0) for n in names for s in range(40)]
-    table = play_jobs(env, scripted, scripted.expert(), jobs, name="expert", split="train")
+    table = play_jobs(envs, scripted, scripted.expert(), jobs, name="expert", split="train")
     for name, part in table.group_by("family"):
         assert part["success"].mean() >= 0.95, name
-    random = play_jobs(env, scripted, RandomPolicy(env.action_size), jobs, name="random", split="train")
+    random = play_jobs(envs, scripted, RandomPolicy(4), jobs, name="random", split="train")
     assert random["success"].mean() < 0.2, "tasks that chance solves measure nothing"
 
 

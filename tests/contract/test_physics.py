@@ -189,14 +189,14 @@ def from_scratch(arena: Tabletop, task: Task) -> mujoco.MjModel:
 @pytest.fixture(scope="module")
 def starter():
     suite = suites.load("STARTER")
-    return suite, suite.env("train", "mujoco")
+    return suite, suite.envs("mujoco")["tabletop"]
 
 
 @pytest.fixture(scope="module")
 def six(starter):
     """Six lanes, their first state and their compiled step."""
     suite, env = starter
-    lanes = VectorEnv(env, suite.tasks("train"), 6, suite.families, resample=False, stagger=False)
+    lanes = VectorEnv(env, suite.tables("train")["tabletop"], 6, suite.families, resample=False, stagger=False)
     return lanes, jax.jit(lanes.reset)(jax.random.key(0))[0], jax.jit(lanes.step)
 
 
@@ -233,7 +233,7 @@ def test_lanes_shard_over_devices_with_the_same_result(starter):
     short = dataclasses.replace(env, horizon=7)
     results = []
     for mesh in (None, Mesh(np.array(jax.devices()), ("lane",))):
-        lanes = VectorEnv(short, suite.tasks("train"), 8, suite.families, mesh=mesh)
+        lanes = VectorEnv(short, suite.tables("train")["tabletop"], 8, suite.families, mesh=mesh)
         state, _ = jax.jit(lanes.reset)(jax.random.key(0))
         _, seen = jax.jit(lambda s, a, lanes=lanes: jax.lax.scan(lanes.step, s, a))(state, actions)
         results.append(seen)

@@ -80,7 +80,7 @@ def test_a_family_passes_gymnasiums_own_checks(family):
 def test_one_lane_plays_what_the_environment_plays():
     made = gymnasium.make("mtbench/reach", backend="mujoco", split="iid").unwrapped
     suite = suites.load("MT1/reach")
-    env = suite.env("iid", "mujoco")
+    env = suite.envs("mujoco")["tabletop"]
     step = jax.jit(env.step)
     observation, _ = made.reset(seed=5)
     assert made.task_id.seed in suite.splits["iid"]["reach"]

@@ -13,7 +13,14 @@ from flax import struct
 
 from mtbench.baselines.mt_ppo import MTPPO, MTPPOConfig, State
 from mtbench.baselines.parts.gae import gae
-from mtbench.baselines.parts.normalization import Moments, ReturnScale, discounted_return, standardize_by_family
+from mtbench.baselines.parts.networks import Gaussian
+from mtbench.baselines.parts.normalization import (
+    LayoutMoments,
+    Moments,
+    ReturnScale,
+    discounted_return,
+    standardize_by_family,
+)
 from mtbench.errors import UsageError
 
 SMALL = MTPPOConfig(
@@ -43,6 +50,8 @@ class ProbeStep:
     terminated: jax.Array
     truncated: jax.Array
     final_observation: jax.Array
+    episode_begins: jax.Array
+    task_begins: jax.Array
 
 
 @struct.dataclass
@@ -87,6 +96,14 @@ class Probe:
     def context_size(self) -> int:
         return len(self.families)
 
+    @property
+    def family_layouts(self) -> tuple[int, ...]:
+        return (0,) * len(self.families)
+
+    @property
+    def action_mask(self) -> np.ndarray:
+        return np.ones((len(self.families), self.action_size), np.float32)
+
     def reset(self, key):
         lane = jnp.arange(self.num_lanes)
         keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(lane)
@@ -95,7 +112,7 @@ class Probe:
         observation = jax.vmap(self._observe)(family, keys, lane * 0)
         context = jax.nn.one_hot(family, self.num_families)
         state = ProbeState(keys, family, observation, lane * 0, zero, no)
-        return state, ProbeStep(observation, context, family, zero, no, no, zero, no, no, observation)
+        return state, ProbeStep(observation, context, family, zero, no, no, zero, no, no, observation, ~no, ~no)
 
     def step(self, state, action):
         return jax.vmap(self._step)(state, action)
@@ -126,6 +143,8 @@ class Probe:
             terminated=over & ~truncated,
             truncated=truncated,
             final_observation=final,
+            episode_begins=over,
+            task_begins=over,
         )
         going_on = ~over
         return ProbeState(
@@ -191,6 +210,33 @@ def test_moments_of_batches_are_those_of_all_data():
         moments = moments.update(jnp.asarray(batch))
     np.testing.assert_allclose(moments.mean, data.mean(0), rtol=1e-4)
     np.testing.assert_allclose(moments.variance, data.var(0), rtol=1e-3)
+
+
+def test_layouts_have_moments_of_their_own():
+    """One layout's padding does not shift another's moments; a hidden context counts for the first layout."""
+    rng = np.random.default_rng(0)
+    family = rng.integers(0, 3, 600)
+    data = rng.normal(3.0, [0.1, 5.0], (600, 2)).astype(np.float32) * (1 + family[:, None])
+    moments = LayoutMoments.init(2, (0, 0, 1))
+    context = np.eye(3, dtype=np.float32)[family]
+    for part in np.split(np.arange(600), 3):
+        moments = moments.update(jnp.asarray(data[part]), jnp.asarray(context[part]))
+    for layout, mine in enumerate((family < 2, family == 2)):
+        np.testing.assert_allclose(moments.moments.mean[layout], data[mine].mean(0), rtol=1e-4)
+        np.testing.assert_allclose(moments.moments.variance[layout], data[mine].var(0), rtol=1e-3)
+    last = data[family == 2]
+    normal = np.asarray(moments.normalize(last, context[family == 2]))
+    np.testing.assert_allclose(normal, (last - last.mean(0)) / last.std(0), atol=1e-2)
+    hidden = moments.normalize(data[:5], np.zeros((5, 3), np.float32))
+    np.testing.assert_array_equal(hidden, moments.normalize(data[:5], np.eye(3, dtype=np.float32)[[0] * 5]))
+
+
+def test_padding_of_the_action_is_inert():
+    some = Gaussian(jnp.array([0.1, -0.2, 0.3]), jnp.array([0.0, -1.0, 0.5]))
+    whole = Gaussian(some.mean[:2], some.log_std[:2])
+    used, action = jnp.array([1.0, 1.0, 0.0]), jnp.array([0.5, 0.4, 7.0])
+    assert some.log_prob(action, used) == pytest.approx(float(whole.log_prob(action[:2])))
+    assert some.entropy(used) == pytest.approx(float(whole.entropy()))
 
 
 def test_discounted_returns_restart_with_the_episode():
