@@ -85,9 +85,9 @@ def test_a_file_tells_all(tmp_path):
     assert values["object_mass"].min() >= 0.6 - 1e-6 and values["object_mass"].max() <= 0.7 + 1e-6
     assert np.ptp(values["object_mass"]) > 0.09 and np.allclose(values["goal_x"], 0.05)
     whole = suites.custom(["push", "reach"], name="mine", train=70, iid=3, horizon=9, show_goal=False)
-    assert whole.digest != suite.digest and whole.tasks("train").scene.free_mass.max() > 0.75
+    assert whole.digest != suite.digest and whole.tables("train")["tabletop"].scene.free_mass.max() > 0.75
     assert digest(suites.rows(ids[:5], again.families, again.factors)) == digest(again.rows(ids[:5]))
-    assert digest(jax.tree.map(lambda leaf: leaf[:5], again.tasks("train"))) == digest(again.rows(ids[:5]))
+    assert digest(jax.tree.map(lambda leaf: leaf[:5], again.tables("train")["tabletop"])) == digest(again.rows(ids[:5]))
 
 
 @pytest.mark.parametrize(
