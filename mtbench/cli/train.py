@@ -69,7 +69,7 @@ def run(argv: list[str]) -> int:
         run_dir=arguments.run_dir,
         total_steps=config.total_steps,
         description=description,
-        files={SUITE_FILE: chosen.to_toml()},
+        files={SUITE_FILE: suite.to_toml(chosen)},
         seed=arguments.seed,
         resume=arguments.resume,
         force=arguments.force,

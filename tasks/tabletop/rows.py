@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from mtbench.stages import MAX_STAGES, NEAR, Conditions, Stages
 
@@ -160,9 +161,20 @@ def sphere(radius: Any, pos: Sequence[Any] = (0.0, 0.0, 0.0), colour: str = "ste
     return Shape(SPHERE, (radius, 0.0, 0.0), pos, colour=colour)
 
 
-def vector(values: Sequence[Any]) -> Float[Array, " n"]:
+def vector(values: Sequence[Any]) -> Float[ArrayLike, " n"]:
     """Numbers and traced scalars as one float32 vector."""
-    return jnp.stack([jnp.asarray(value, jnp.float32) for value in values])
+    return stacked([scalar(value) for value in values])
+
+
+def scalar(value: Any) -> Float[ArrayLike, ""]:
+    """A number or a traced scalar as float32."""
+    return jnp.asarray(value, jnp.float32) if isinstance(value, jax.Array) else np.float32(value)
+
+
+def stacked(parts: Sequence[Any]) -> Any:
+    """Arrays as one with a new first axis. What no factor touches stays NumPy's: most of a row is constant, and JAX
+    would compile and run an operation for each part of it."""
+    return jnp.stack(parts) if any(isinstance(part, jax.Array) for part in parts) else np.stack(parts)
 
 
 def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
@@ -191,9 +203,7 @@ def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
             quat.append(vector((1.0, 0.0, 0.0, 0.0)))
             colour.append(0)
             used.append(0.0)
-    return Geoms(
-        jnp.stack(size), jnp.stack(pos), jnp.stack(quat), jnp.array(colour, jnp.int32), jnp.array(used, jnp.float32)
-    )
+    return Geoms(stacked(size), stacked(pos), stacked(quat), np.array(colour, np.int32), np.array(used, np.float32))
 
 
 @dataclass(frozen=True)
@@ -235,14 +245,14 @@ def scene(
         free=slot("free", free),
         mechanism=slot("mechanism", mechanism),
         fixtures=slot("fixtures", fixtures),
-        free_mass=jnp.asarray(free_mass, jnp.float32),
-        free_friction=jnp.asarray(free_friction, jnp.float32),
-        free_drag=jnp.float32(0.0 if free else 1e4),
-        mechanism_mass=jnp.asarray(mechanism_mass, jnp.float32),
+        free_mass=scalar(free_mass),
+        free_friction=scalar(free_friction),
+        free_drag=np.float32(0.0 if free else 1e4),
+        mechanism_mass=scalar(mechanism_mass),
         mechanism_pos=vector(mechanism_pos),
         mechanism_quat=vector(mechanism_quat),
-        axis=jnp.stack([vector(j.axis) for j in joints]),
-        range=jnp.stack([vector(j.range) for j in joints]),
+        axis=stacked([vector(j.axis) for j in joints]),
+        range=stacked([vector(j.range) for j in joints]),
         damping=vector([j.damping for j in joints]),
         armature=vector([j.armature for j in joints]),
         stiffness=vector([j.stiffness for j in joints]),
@@ -267,11 +277,11 @@ class Stage:
 def conditions(rows: Sequence[Stage]) -> Conditions:
     """Rows as a table."""
     return Conditions(
-        subject=jnp.array([r.subject for r in rows], jnp.int32),
-        anchor=jnp.array([r.anchor for r in rows], jnp.int32),
-        offset=jnp.stack([vector(r.offset) for r in rows]),
-        weights=jnp.stack([vector(r.weights) for r in rows]),
-        relation=jnp.array([r.relation for r in rows], jnp.int32),
+        subject=np.array([r.subject for r in rows], np.int32),
+        anchor=np.array([r.anchor for r in rows], np.int32),
+        offset=stacked([vector(r.offset) for r in rows]),
+        weights=stacked([vector(r.weights) for r in rows]),
+        relation=np.array([r.relation for r in rows], np.int32),
         tolerance=vector([r.tolerance for r in rows]),
     )
 
@@ -284,9 +294,9 @@ def stages(*rows: Stage) -> Stages:
     padded = [*rows, *padding]
     return Stages(
         conditions=conditions(padded),
-        scale=jnp.array([r.scale for r in padded], jnp.float32),
-        required=jnp.array([r.required for r in padded]),
-        active=jnp.array([True] * len(rows) + [False] * len(padding)),
+        scale=np.array([r.scale for r in padded], np.float32),
+        required=np.array([r.required for r in padded]),
+        active=np.array([True] * len(rows) + [False] * len(padding)),
     )
 
 
@@ -331,7 +341,7 @@ def goal(
         vector(object_tip),
         vector(mechanism_point),
         vector(mechanism_tip),
-        jnp.array(observed, jnp.int32),
+        np.array(observed, np.int32),
     )
 
 

@@ -38,8 +38,20 @@ def trained(tmp_path_factory):
     """A run on a suite of one's own, whose file is gone since."""
     folder = tmp_path_factory.mktemp("runs")
     suite = folder / "near.toml"
-    small = ["--iid", "6", "--horizon", "40"]
-    assert run("freeze", suite, "--families", "reach", "--factors", "reach.goal_x=0:0.05", *small) == 0
+    small = ["--tasks", "iid=6", "--horizon", "40", "--no-certify"]
+    assert (
+        run(
+            "freeze",
+            suite,
+            "--families",
+            "reach",
+            "--factors",
+            "reach.goal_x=0:0.05",
+            "iid/reach.goal_y=0.8:0.9",
+            *small,
+        )
+        == 0
+    )
     assert run("train", suite, "--run-dir", folder / "first", "--total-steps", "256", *SMALL) == 0
     suite.unlink()
     return folder / "first"
@@ -108,8 +120,17 @@ def test_stills_show_a_task_before_and_after(tmp_path):
         (["freeze", "{tmp}/x.toml", "--families", "reach", "rech"], "unknown family 'rech': did you mean reach"),
         (
             ["freeze", "{tmp}/x.toml", "--families", "reach", "--factors", "reach.goal_x"],
-            "--factors reach.goal_x: expected FAMILY.FACTOR=VALUE or FAMILY.FACTOR=LOW:HIGH",
+            "--factors reach.goal_x: expected FAMILY.FACTOR=VALUE, LOW:HIGH or LOW:HIGH,LOW:HIGH",
         ),
+        (
+            ["freeze", "{tmp}/x.toml", "--families", "reach", "--factors", "train/reach.goal_x=0:9"],
+            "reach: goal_x = [0.0, 9.0]: expected within [-0.1, 0.1] m",
+        ),
+        (
+            ["freeze", "{tmp}/x.toml", "--families", "reach", "push", "--withhold", "push.goal_x=0+reach.goal_x=0"],
+            "expected factors of one family",
+        ),
+        (["freeze", "{tmp}/x.toml", "--families", "reach", "--tasks", "iid"], "--tasks iid: expected SPLIT=COUNT"),
         (["freeze", "{tmp}/x", "--families", "reach"], "must end in .toml"),
         (
             ["eval", "{run}", "--protocol", "metaworld-ml", "--out", "{tmp}/e"],
