@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import jax
-
 from machine import describe
+
 from mtbench import files, plan, registry
 from mtbench.vector import VectorEnv
 
@@ -28,11 +28,9 @@ def main() -> None:
     jax.config.update("jax_enable_compilation_cache", False)
     families = [name for name, family in registry.families().items() if family.arena == "tabletop"]
     whole = plan.custom(families, tasks={"train": -(-TASKS // len(families))})
-    ids = [
-        task_id
-        for name in families
-        for task_id in whole.candidates("train", name, whole.splits["train"].tasks)
-    ][:TASKS]
+    ids = [task_id for name in families for task_id in whole.candidates("train", name, whole.splits["train"].tasks)][
+        :TASKS
+    ]
     env = plan.freeze(plan.custom(families, tasks={"train": 1, "iid": 1}))
     one_lane = env.envs("mujoco")["tabletop"]
     jax.clear_caches()
