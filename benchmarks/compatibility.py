@@ -167,13 +167,7 @@ def observed(ours: np.ndarray, theirs: np.ndarray) -> list[str]:
         mine, other = ours[entries], theirs[entries]
         if np.abs(mine - other).max() <= 0.05:
             continue
-        if not other.any():
-            what = "zeros"
-        elif np.abs(mine - np.roll(other, 1)).max() <= 0.05:
-            what = "x y z w"
-        else:
-            what = point(other) + " at the start"
-        out.append(f"{name} are a quaternion w x y z (Meta-World: {what})")
+        out.append(f"{name} begin at {point(mine.round(3))} (Meta-World: {point(other)})")
     return out
 
 

@@ -86,6 +86,8 @@ class Scene:
     """Sliding friction of the free object."""
     free_drag: Float[Array, ""]
     """Damping of the free joint, N s/m and N m s: for an unused object so large that it stays where it is parked."""
+    free_armature: Float[Array, ""]
+    """Inertia added to the free object's turning, kg m²: for one that keeps its orientation so large that it does."""
     mechanism_mass: Float[Array, ""]
     mechanism_pos: Float[Array, 3]
     mechanism_quat: Float[Array, 4]
@@ -109,6 +111,8 @@ class Initial:
     object_spread: Float[Array, 3]
     object_quat: Float[Array, 4]
     joints: Float[Array, 3]
+    joint_speeds: Float[Array, 3]
+    """Of the mechanism's joints: m/s, m/s, rad/s."""
 
 
 @struct.dataclass
@@ -126,6 +130,39 @@ class Goal:
     mechanism_tip: Float[Array, 3]
     observed: Int[Array, 2]
     """Quantities in the observation's two object places; `ORIGIN` for none."""
+    orientation: Float[Array, "2 4 4"]
+    """Beside each place stands this times the quaternion (w, x, y, z) of the body that the place is on, and …"""
+    orientation_constant: Float[Array, "2 4"]
+    """… this added. Zeros, constants and the order of the numbers are all told by the two."""
+    orientation_positive: Bool[Array, 2]
+    """Whether the sign is such that the largest number is positive; else it is the engine's."""
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """What stands beside an observed point for its orientation: four numbers, `numbers` or a quaternion."""
+
+    order: str = "wxyz"
+    """Of the quaternion. Meta-World has two ways: MuJoCo's `wxyz`, whose sign goes on continuously, and SciPy's `xyzw`
+    from a rotation matrix, whose largest number is positive."""
+    turn: Sequence[float] = (1.0, 0.0, 0.0, 0.0)
+    """From the body's frame to the one whose orientation is written (w, x, y, z): Meta-World's frame of a mesh."""
+    numbers: Sequence[float] | None = None
+    """Constant numbers in place of a quaternion."""
+
+    def matrix(self) -> Float[np.ndarray, "4 4"]:
+        """The written numbers as a linear function of the body's quaternion."""
+        if self.numbers is not None:
+            return np.zeros((4, 4))
+        w, x, y, z = self.turn
+        times_turn = np.array([[w, -x, -y, -z], [x, w, z, -y], [y, -z, w, x], [z, y, -x, w]])
+        return times_turn[["wxyz".index(letter) for letter in self.order]]
+
+
+WXYZ, XYZW = Orientation("wxyz"), Orientation("xyzw")
+ZEROS = Orientation(numbers=(0.0, 0.0, 0.0, 0.0))
+UPRIGHT = Orientation(numbers=(1.0, 0.0, 0.0, 0.0))
+"""The orientation of a body that does not move, w x y z, where the observed point is on another that does."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +256,7 @@ class Joint:
 
 
 # An unused joint must yield to nothing, yet keep the mass matrix well conditioned in float32.
+_UNTURNABLE = 1e2
 _LOCKED = {
     "slide": Joint((1.0, 0.0, 0.0), (-1.0, 1.0), damping=1e5, armature=1e3, stiffness=1e6),
     "hinge": Joint((0.0, 0.0, 1.0), (-1.0, 1.0), damping=1e4, armature=1e2, stiffness=1e5),
@@ -230,6 +268,7 @@ def scene(
     free: Sequence[Shape] = (),
     free_mass: Any = 0.2,
     free_friction: Any = 1.0,
+    free_turns: bool = True,
     mechanism: Sequence[Shape] = (),
     mechanism_mass: Any = 0.5,
     mechanism_pos: Sequence[Any] = PARKED_MECHANISM,
@@ -248,6 +287,7 @@ def scene(
         free_mass=scalar(free_mass),
         free_friction=scalar(free_friction),
         free_drag=np.float32(0.0 if free else 1e4),
+        free_armature=np.float32(0.0 if free_turns else _UNTURNABLE),
         mechanism_mass=scalar(mechanism_mass),
         mechanism_pos=vector(mechanism_pos),
         mechanism_quat=vector(mechanism_quat),
@@ -311,11 +351,18 @@ def initial(
     object_spread: Sequence[float] = (0.0, 0.0, 0.0),
     object_quat: Sequence[Any] = (1.0, 0.0, 0.0, 0.0),
     joints: Sequence[Any] = (0.0, 0.0, 0.0),
+    joint_speeds: Sequence[Any] = (0.0, 0.0, 0.0),
     hand_spread: Sequence[float] = (0.02, 0.02, 0.02),
 ) -> Initial:
     """Writes the distribution of the initial state."""
     return Initial(
-        vector(hand), vector(hand_spread), vector(object), vector(object_spread), vector(object_quat), vector(joints)
+        hand=vector(hand),
+        hand_spread=vector(hand_spread),
+        object=vector(object),
+        object_spread=vector(object_spread),
+        object_quat=vector(object_quat),
+        joints=vector(joints),
+        joint_speeds=vector(joint_speeds),
     )
 
 
@@ -330,8 +377,11 @@ def goal(
     mechanism_point: Sequence[Any] = (0.0, 0.0, 0.0),
     mechanism_tip: Sequence[Any] = (0.0, 0.0, 0.0),
     observed: Sequence[int] = (OBJECT, ORIGIN),
+    orientation: Orientation = WXYZ,
+    second_orientation: Orientation = ZEROS,
 ) -> Goal:
     """Writes what is to be reached."""
+    orientations = (orientation, second_orientation)
     return Goal(
         vector(point),
         stages,
@@ -342,6 +392,9 @@ def goal(
         vector(mechanism_point),
         vector(mechanism_tip),
         np.array(observed, np.int32),
+        np.array([o.matrix() for o in orientations], np.float32),
+        np.array([o.numbers or ZEROS.numbers for o in orientations], np.float32),
+        np.array([o.order == "xyzw" for o in orientations]),
     )
 
 
