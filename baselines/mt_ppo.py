@@ -278,6 +278,10 @@ class MTPPO:
         params = learner.params["actor"]
         return Policy(params, learner.observations, self._actor(*_sizes(params)), deterministic)
 
+    def learnt(self, state: State) -> Learner:
+        """What must stay finite."""
+        return state.learner
+
     def value(self, state: State, timestep: Any) -> Float[Array, " lane"]:
         """The critic's estimate of the discounted return to come, in units of reward, [seed * lane]."""
 

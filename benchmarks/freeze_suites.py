@@ -23,7 +23,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import mtbench.suite as suites
-from mtbench import registry
+from mtbench import files, registry
 from mtbench.cli.common import start_jax
 from mtbench.evaluate import play_jobs
 from mtbench.suite import EvaluationProtocol, Suite
@@ -247,12 +247,12 @@ def main() -> None:
     for name, plan in plans.items():
         path = arguments.out / f"{name}.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(build(name, plan, proven).to_toml(), encoding="utf-8")
+        files.write(path, build(name, plan, proven).to_toml())
         print(f"{path} written")
     if arguments.digests:
         frozen = [suites.read(path) for path in sorted(arguments.out.rglob("*.toml"))]
         digests = {suite.name: suite.digest for suite in sorted(frozen, key=lambda suite: suite.name)}
-        arguments.digests.write_text(json.dumps(digests, indent=2) + "\n")
+        files.write(arguments.digests, json.dumps(digests, indent=2) + "\n")
         print(f"{arguments.digests} written: {len(digests)} suites")
 
 

@@ -41,7 +41,7 @@ def run(argv: list[str]) -> int:
         raise UsageError(f"{arguments.out}: the file's name must end in .toml")
     path = claim(arguments.out, force=arguments.force)
     start_jax()
-    from .. import suite
+    from .. import files, suite
 
     frozen = suite.custom(
         arguments.families,
@@ -52,7 +52,7 @@ def run(argv: list[str]) -> int:
         show_goal=arguments.show_goal,
         factors=_factors(arguments.factors),
     )
-    path.write_text(frozen.to_toml(), encoding="utf-8")
+    files.write(path, frozen.to_toml())
     print(f"suite {path}, digest {frozen.digest}\nnext: mtbench train {path} --run-dir runs/{path.stem}")
     return 0
 
