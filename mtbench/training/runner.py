@@ -321,8 +321,7 @@ class _Job[S]:
         if not finite:
             raise MtbenchError(
                 f"update {self.update + 1}: what is learnt is no longer finite; {self.checkpoints.folder}/"
-                f"{self.saved_update * self.per_update} is the last sound checkpoint, nothing later is saved: train anew "
-                "with a smaller learning rate"
+                f"{self.saved_update * self.per_update} is the last sound checkpoint: train anew with smaller steps"
             )
         elapsed = time.perf_counter() - started
         self.meter.add(metrics)
