@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtbench import registry
+from mtbench import files, registry
 from mtbench.env import make_env
 from mtbench.stages import NEAR
 from mtbench.task import Family, Task
@@ -302,7 +302,7 @@ def ask(interpreter: str) -> None:
     text = json.dumps({**rows[0], "families": families}, indent=1)
     # Vectors on one line.
     text = re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text)
-    METAWORLD.write_text(text + "\n")
+    files.write(METAWORLD, text + "\n")
     print(f"written {METAWORLD}")
 
 
@@ -315,7 +315,7 @@ def main() -> None:
         ask(arguments.peers)
     text = page()
     if not arguments.check:
-        PAGE.write_text(text)
+        files.write(PAGE, text)
         print(f"written {PAGE}")
     elif text != PAGE.read_text():
         sys.exit(f"{PAGE} is out of date: python benchmarks/compatibility.py")
