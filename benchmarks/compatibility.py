@@ -15,7 +15,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,16 @@ AXES = "xyz"
 ENTRIES = (("4–6", slice(4, 7)), ("11–13", slice(11, 14)), ("36–38", slice(36, 39)))
 """Positions in the observation: the two objects, the goal."""
 QUATERNIONS = (("7–10", slice(7, 11)), ("14–17", slice(14, 18)))
+GROUPS = {
+    "hand": slice(0, 3),
+    "opening": slice(3, 4),
+    "object": slice(4, 7),
+    "its orientation": slice(7, 11),
+    "second object": slice(11, 14),
+    "second orientation": slice(14, 18),
+    "goal": slice(36, 39),
+}
+"""Entries of a frame and of the goal; the frame before ranges as this one does."""
 CLOSE = 0.003
 
 
@@ -101,8 +111,21 @@ def prefixes(family: Family, facts: Mapping[str, Any]) -> list[str]:
 
 def drawn(family: Family, facts: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """Meta-World's ranges by the names of our factors."""
-    names = [f"{prefix}_{axis}" for prefix in prefixes(family, facts) for axis in AXES]
-    return dict(zip(names, zip(facts["low"], facts["high"], strict=True), strict=True))
+    return dict(zip(drawn_names(family, facts), zip(facts["low"], facts["high"], strict=True), strict=True))
+
+
+def drawn_names(family: Family, facts: Mapping[str, Any]) -> list[str]:
+    """Names of our factors for the numbers of Meta-World's random vector."""
+    return [f"{prefix}_{axis}" for prefix in prefixes(family, facts) for axis in AXES]
+
+
+def placed(family: Family, facts: Mapping[str, Any], vector: Sequence[float]) -> Task:
+    """Our row for one of Meta-World's random vectors, everything else at the middle, without spread at the start."""
+    known = dict(zip(drawn_names(family, facts), vector, strict=True))
+    values = {name: known.get(name, middle) for name, middle in family.midpoint().items()}
+    task = family.build({name: jnp.float32(value) for name, value in values.items()})
+    still = task.initial.replace(hand_spread=jnp.zeros(3), object_spread=jnp.zeros(3))
+    return jax.tree.map(jnp.asarray, task.replace(initial=still))
 
 
 def placement(family: Family, task: Task, facts: Mapping[str, Any]) -> list[str]:
@@ -145,12 +168,7 @@ def first_observations(families: list[Family], facts: Mapping[str, Any]) -> tupl
     tasks = []
     for index, family in enumerate(families):
         own = facts[family.name]
-        known = zip(drawn(family, own), own["low"][:3] + own["high"][3:], strict=True)
-        values = {**family.midpoint(), **{name: value for name, value in known if name in family.midpoint()}}
-        task = family.build({name: jnp.float32(value) for name, value in values.items()})
-        # Where it starts on average.
-        still = task.initial.replace(hand_spread=jnp.zeros(3), object_spread=jnp.zeros(3))
-        tasks.append(jax.tree.map(jnp.asarray, task.replace(family=index, initial=still)))
+        tasks.append(placed(family, own, own["low"][:3] + own["high"][3:]).replace(family=jnp.int32(index)))
     rows = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tasks)
     env = make_env(registry.arena("tabletop"), rows, horizon=1, num_families=len(families), backend="mujoco")
     observations = jax.jit(jax.vmap(lambda key, row: env.reset(key, row)[1].observation))
@@ -184,6 +202,31 @@ def measured(columns: Mapping[str, Any], names: list[str]) -> list[str]:
         lines.append(f"| {' | '.join([f'[{name}](#{name})', *cells])} |")
     means = [f"{percent(float(np.mean(list(c['success'].values()))))} of {len(c['success'])}" for c in columns.values()]
     return [*lines, f"| {' | '.join(['mean of families', *means])} |"]
+
+
+def observations_section(measured: Mapping[str, Any]) -> list[str]:
+    """Where entries go, here and there."""
+    lines = []
+    for name, family in measured["families"].items():
+        here, there = (np.array([family[where]["min"], family[where]["max"]]) for where in ("here", "there"))
+        first = np.abs(np.subtract(family["here"]["first"], family["there"]["first"]))
+        apart = np.abs(here - there).max(0)
+        cells = [f"{first.max():.3f}", *(f"{apart[entries].max():.2f}" for entries in GROUPS.values())]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return [
+        "## Ranges of the observation's entries",
+        "",
+        f"Meta-World's experts, unchanged, played the first {measured['goals']} goals of every family, there and here,",
+        f"up to success or {measured['steps']} steps. *First* is the largest difference in any entry of the first",
+        "observation; the others are how far the ends of an entry's range lie apart, the worst entry of each group, in",
+        "metres (orientations and the opening: 1). A quaternion that turns freely (a ball, a dropped puck) ranges over",
+        "what it happens to do. From `benchmarks/results/observations.json`, which has every entry.",
+        "",
+        "| family | first | " + " | ".join(GROUPS) + " |",
+        "| --- |" + " ---: |" * (1 + len(GROUPS)),
+        *lines,
+        "",
+    ]
 
 
 def contacts_section(contacts: Mapping[str, Any]) -> list[str]:
@@ -269,6 +312,7 @@ def page() -> str:
         "",
         *measured(experts, names),
         "",
+        *observations_section(json.loads((RESULTS / "observations.json").read_text())),
         *(contacts_section(json.loads(contacts.read_text())) if contacts.exists() else []),
         "## Families",
         "",

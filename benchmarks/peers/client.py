@@ -31,6 +31,7 @@ class Peer:
 
     Attributes:
       versions: of the peers' packages, by name; known once entered.
+      greeting: all that the script told at its start; known once entered.
     """
 
     script: str
@@ -47,6 +48,7 @@ class Peer:
         self.families = list(families)
         self.request = {"families": self.families, **request}
         self.versions: dict[str, str] = {}
+        self.greeting: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -64,7 +66,7 @@ class Peer:
         except BaseException:
             self._stop()
             raise
-        self.versions = greeting["versions"]
+        self.greeting, self.versions = greeting, greeting["versions"]
         return self
 
     def __exit__(
@@ -134,7 +136,10 @@ class ExpertServer(Peer):
 
 
 class HomeServer(Peer):
-    """Meta-World's environments, one per lane, each with the goals of its MT1 in their order."""
+    """Meta-World's environments, one per lane, each with the goals of its MT1 in their order.
+
+    The greeting's `vectors` [lane][goal] are the random vectors that place objects and goals.
+    """
 
     script = "metaworld_envs.py"
 

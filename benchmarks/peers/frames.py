@@ -1,7 +1,7 @@
 """How a peer's process talks over its standard input and output.
 
     in    a JSON line    {"families": ["reach", "push", ...], ...}: the family of each lane, and what else a script asks
-    out   a JSON line    {"lanes": 2, "versions": {...}}, or {"error": "..."} and the end
+    out   a JSON line    {"lanes": 2, "versions": {...}, ...}, or {"error": "..."} and the end
     in    a frame        numbers of all lanes
     out   a frame        the answer
 
@@ -32,11 +32,14 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **packages}
 
 
-def serve(start: Callable[[dict[str, Any]], Callable[[np.ndarray], np.ndarray]]) -> None:
+Answer = Callable[[np.ndarray], np.ndarray]
+
+
+def serve(start: Callable[[dict[str, Any]], tuple[Answer, dict[str, Any]]]) -> None:
     """Serves over standard input and output until the input ends.
 
     Args:
-      start: what was asked for to what answers a frame [lanes, n], or an empty one.
+      start: what was asked for to what answers a frame [lanes, n], or an empty one, and what else to greet with.
     """
     warnings.simplefilter("ignore")
     # Whatever a library prints goes to standard error: the pipe carries frames only.
@@ -49,11 +52,11 @@ def serve(start: Callable[[dict[str, Any]], Callable[[np.ndarray], np.ndarray]])
 
     request = json.loads(source.readline())
     try:
-        answer = start(request)
+        answer, told = start(request)
     except (ImportError, ValueError) as error:
         return greet({"error": str(error)})
     lanes = len(request["families"])
-    greet({"lanes": lanes, "versions": versions()})
+    greet({"lanes": lanes, "versions": versions(), **told})
     while header := source.read(FRAME.size):
         (size,) = FRAME.unpack(header)
         body = bytearray(source.read(size))

@@ -6,22 +6,23 @@ an episode of the next goal in each. The answer is [lanes, 40]: the observation,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pickle
 from typing import Any
 
 import numpy as np
-from frames import serve
+from frames import Answer, serve
 
 
-def start(request: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+def start(request: dict[str, Any]) -> tuple[Answer, dict[str, Any]]:
     """Meta-World's environment for each lane, with the goals of MT1 for a seed."""
     import metaworld
 
-    lanes, goals = [], []
+    lanes, goals, vectors = [], [], []
     for family in request["families"]:
         benchmark = metaworld.MT1(f"{family}-v3", seed=request["seed"])
         lanes.append(benchmark.train_classes[f"{family}-v3"]())
         goals.append(iter(benchmark.train_tasks))
+        vectors.append([pickle.loads(task.data)["rand_vec"].tolist() for task in benchmark.train_tasks])
 
     def answer(actions: np.ndarray) -> np.ndarray:
         if actions.size:
@@ -35,7 +36,7 @@ def start(request: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
             seen.append(np.append(env.reset()[0], 0.0))
         return np.stack(seen)
 
-    return answer
+    return answer, {"vectors": vectors}
 
 
 if __name__ == "__main__":

@@ -6,14 +6,13 @@ actions [lanes, 4], which may exceed [-1, 1].
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from frames import serve
+from frames import Answer, serve
 
 
-def start(request: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+def start(request: dict[str, Any]) -> tuple[Answer, dict[str, Any]]:
     """Meta-World's policy for each lane; lanes of a family share one, since policies keep no state."""
     from metaworld.policies import ENV_POLICY_MAP
 
@@ -28,7 +27,7 @@ def start(request: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
         pairs = zip(families, observations, strict=True)
         return np.stack([np.asarray(made[name].get_action(seen), "<f8") for name, seen in pairs])
 
-    return act
+    return act, {}
 
 
 if __name__ == "__main__":
