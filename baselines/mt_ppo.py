@@ -12,6 +12,7 @@ depends on how many others run beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -24,7 +25,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.errors import UsageError
-from mtbench.policy import PolicyInput, shown
+from mtbench.policy import PolicyInput, Sizes, shown
 
 from .parts.gae import gae
 from .parts.networks import ACTIVATIONS, MLP, Activation, Gaussian, GaussianActor
@@ -157,6 +158,33 @@ class Policy:
     deterministic: bool = struct.field(pytree_node=False, default=True)
     """Take the distribution's mode, not a sample."""
 
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """What `blank` builds it from."""
+        return {
+            "hidden": list(self.actor.hidden),
+            "activation": self.actor.activation,
+            "multi_head": self.actor.heads > 0,
+            "layouts": list(self.observations.layouts),
+            "deterministic": self.deterministic,
+        }
+
+    @classmethod
+    def blank(
+        cls,
+        sizes: Sizes,
+        hidden: Sequence[int],
+        activation: Activation,
+        multi_head: bool,
+        layouts: Sequence[int],
+        deterministic: bool,
+    ) -> Policy:
+        """A policy that has learnt nothing."""
+        heads = sizes.context if multi_head else 0
+        actor = GaussianActor(tuple(hidden), sizes.action, activation, heads=heads)
+        params = actor.init(jax.random.key(0), jnp.zeros(sizes.observation + sizes.context))
+        return cls(params, LayoutMoments.init(sizes.observation, tuple(layouts)), actor, deterministic)
+
     def init_carry(self, key: jax.Array) -> tuple[()]:
         """Nothing is remembered."""
         return ()
@@ -226,6 +254,7 @@ class MTPPO:
     config: MTPPOConfig = MTPPOConfig()
     name: ClassVar[str] = "mt-ppo"
     Config: ClassVar[type[MTPPOConfig]] = MTPPOConfig
+    Policy: ClassVar[type[Policy]] = Policy
 
     def __post_init__(self) -> None:
         """Rejects a bad configuration."""
@@ -277,6 +306,10 @@ class MTPPO:
         learner = jax.tree.map(lambda leaf: leaf[seed], state.learner)
         params = learner.params["actor"]
         return Policy(params, learner.observations, self._actor(*_sizes(params)), deterministic)
+
+    def learnt(self, state: State) -> Learner:
+        """What must stay finite."""
+        return state.learner
 
     def value(self, state: State, timestep: Any) -> Float[Array, " lane"]:
         """The critic's estimate of the discounted return to come, in units of reward, [seed * lane]."""

@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mtbench import registry
+from mtbench import files, registry
 from mtbench.env import make_env
 from mtbench.stages import NEAR
 from mtbench.task import Family, Task
@@ -167,13 +167,7 @@ def observed(ours: np.ndarray, theirs: np.ndarray) -> list[str]:
         mine, other = ours[entries], theirs[entries]
         if np.abs(mine - other).max() <= 0.05:
             continue
-        if not other.any():
-            what = "zeros"
-        elif np.abs(mine - np.roll(other, 1)).max() <= 0.05:
-            what = "x y z w"
-        else:
-            what = point(other) + " at the start"
-        out.append(f"{name} are a quaternion w x y z (Meta-World: {what})")
+        out.append(f"{name} begin at {point(mine.round(3))} (Meta-World: {point(other)})")
     return out
 
 
@@ -308,7 +302,7 @@ def ask(interpreter: str) -> None:
     text = json.dumps({**rows[0], "families": families}, indent=1)
     # Vectors on one line.
     text = re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text)
-    METAWORLD.write_text(text + "\n")
+    files.write(METAWORLD, text + "\n")
     print(f"written {METAWORLD}")
 
 
@@ -321,7 +315,7 @@ def main() -> None:
         ask(arguments.peers)
     text = page()
     if not arguments.check:
-        PAGE.write_text(text)
+        files.write(PAGE, text)
         print(f"written {PAGE}")
     elif text != PAGE.read_text():
         sys.exit(f"{PAGE} is out of date: python benchmarks/compatibility.py")

@@ -30,10 +30,9 @@ from rich.console import Console
 from rich.table import Table
 
 import mtbench.suite as suites
-from mtbench import physics
+from mtbench import files, physics
 from mtbench.cli.common import progress, start_jax
 from mtbench.env import Env
-from mtbench.training.checkpoint import replace_text
 
 RESULTS = Path(__file__).parent / "results" / "contacts.json"
 _CAPS = ("max_geom_pairs", "max_contact_points")
@@ -141,7 +140,7 @@ def main() -> None:
                 "tasks_per_family": arguments.tasks,
                 "families": summary(whole),
             }
-            replace_text(arguments.out, json.dumps(result, indent=2) + "\n")
+            files.write(arguments.out, json.dumps(result, indent=2) + "\n")
             told(len(rows), len(jobs))
     table = Table("family", "success, capped", "success, all contacts", "m/s", "rad/s")
     for family, figures in summary(rows).items():

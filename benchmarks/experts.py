@@ -28,13 +28,12 @@ from rich.console import Console
 from rich.table import Table
 
 import mtbench.suite as suites
-from mtbench import registry
+from mtbench import files, registry
 from mtbench.batching import batches
 from mtbench.cli.common import progress, start_jax
 from mtbench.env import TimeStep
 from mtbench.score.statistics import wilson
 from mtbench.task import TaskId
-from mtbench.training.checkpoint import replace_text
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "experts.json"
@@ -124,7 +123,7 @@ def save(path: Path, columns: dict[str, Any]) -> None:
     """Writes the columns in their order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = {name: columns[name] for name in COLUMNS if name in columns}
-    replace_text(path, json.dumps({"columns": ordered}, indent=2) + "\n")
+    files.write(path, json.dumps({"columns": ordered}, indent=2) + "\n")
 
 
 def show(columns: dict[str, Any], families: tuple[str, ...]) -> None:

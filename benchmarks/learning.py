@@ -17,6 +17,8 @@ from pathlib import Path
 
 from machine import describe
 
+from mtbench import files
+
 HERE = Path(__file__).parent
 MANY = 10
 """Families that lines of different colours can still tell apart."""
@@ -105,13 +107,13 @@ def report(run: Path, suite: str, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     name = f"learning-{suite.replace('/', '-')}"
     plot(lines, f"MT-PPO on {suite}", out / f"{name}.png")
-    (out / f"{name}.md").write_text(f"# MT-PPO on {suite}, {record['wall_minutes']:.0f} minutes\n\n{table(card)}")
+    files.write(out / f"{name}.md", f"# MT-PPO on {suite}, {record['wall_minutes']:.0f} minutes\n\n{table(card)}")
     # Thousands of tasks, one by one, are in the run's episodes table; here they would hide the rest.
     for split in card["splits"].values():
         for policy in split["policies"].values():
             policy.pop("per_task", None)
     path = out / f"{name}.json"
-    path.write_text(json.dumps({**record, "scorecard": card, "curve": curve}) + "\n")
+    files.write(path, json.dumps({**record, "scorecard": card, "curve": curve}) + "\n")
     return path
 
 
@@ -134,7 +136,7 @@ def train(arguments: argparse.Namespace, flags: list[str], run: Path, trial: Pat
         "wall_minutes": minutes,
         "env_steps": steps,
     }
-    (run / "learning.json").write_text(json.dumps(record) + "\n")
+    files.write(run / "learning.json", json.dumps(record) + "\n")
     print(f"{minutes:.1f} minutes with start-up, {steps:,} steps")
 
 

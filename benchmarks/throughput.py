@@ -19,6 +19,8 @@ from machine import describe
 from rich.console import Console
 from rich.table import Table
 
+from mtbench import files
+
 HERE = Path(__file__).parent
 _MEASURE = (
     "import json,sys; from mtbench.cli.common import start_jax; start_jax(); import mtbench.suite as s; "
@@ -81,7 +83,7 @@ def main() -> None:
         )  # fmt: skip
     Console().print(table)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps({"machine": describe(), "mtbench": ours, "peers": peers}, indent=2) + "\n")
+    files.write(arguments.out, json.dumps({"machine": describe(), "mtbench": ours, "peers": peers}, indent=2) + "\n")
     print(f"written {arguments.out}")
 
 

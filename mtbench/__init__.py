@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .suite import Suite
+    from .stored import load_policy
+    from .suite import Suite, make
+    from .suite import load as load_suite
     from .vector import VectorEnv
 
 __version__ = "0.1.0"
-__all__ = ["Suite", "VectorEnv", "__version__", "load_suite", "make"]
+__all__ = ["Suite", "VectorEnv", "__version__", "load_policy", "load_suite", "make"]
 
 
 def __getattr__(name: str):
@@ -23,6 +25,10 @@ def __getattr__(name: str):
         from . import suite
 
         return getattr(suite, {"load_suite": "load"}.get(name, name))
+    if name == "load_policy":
+        from .stored import load_policy
+
+        return load_policy
     if name == "VectorEnv":
         from .vector import VectorEnv
 

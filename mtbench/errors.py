@@ -14,6 +14,12 @@ class UsageError(MtbenchError):
     """Bad use: an unknown name, a value out of range, a folder that exists. The command line exits with 2."""
 
 
+def why(error: BaseException) -> str:
+    """The reason of a failure in one short line."""
+    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return "the disk is full" if "No space left" in text else text.splitlines()[0][:160]
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], hint: str = "") -> UsageError:
     """The error for a name that is not registered, with the nearest ones.
 

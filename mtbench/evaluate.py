@@ -188,7 +188,7 @@ def play_jobs(
     places: dict[TaskId, tuple[str, int]] = {}
     tables: dict[str, Task] = {}
     for arena in suite.arenas:
-        if ids := sorted({task_id for task_id, _ in jobs if suite.family(task_id.family).arena == arena}):
+        if ids := list(dict.fromkeys(t for t, _ in jobs if suite.family(t.family).arena == arena)):
             places |= {task_id: (arena, place) for place, task_id in enumerate(ids)}
             tables[arena] = suite.rows(ids)
     played = _play_jobs(envs, policy, jobs, places, tables, 0, on_progress)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float
 
 from .env import Env, TimeStep
+from .errors import UsageError, why
 
 Carry = TypeVar("Carry")
 
@@ -45,6 +46,67 @@ class Policy(Protocol[Carry]):
     def act(self, key: jax.Array, carry: Carry, seen: PolicyInput) -> tuple[Carry, Float[Array, " a"]]:
         """The action in [-1, 1] for what a lane shows now."""
         ...
+
+
+class Sizes(NamedTuple):
+    """Lengths of what a policy reads and writes."""
+
+    observation: int
+    context: int
+    action: int
+
+    @classmethod
+    def of(cls, env: Env) -> Sizes:
+        """Those of an environment."""
+        return cls(env.observation_size, env.num_families, env.action_size)
+
+
+class StoredPolicy(Policy[Carry], Protocol):
+    """A policy that can be kept in a file (`mtbench.stored`): its arrays, and what to build around them."""
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """JSON with which `blank` builds the same policy, its numbers apart."""
+
+    @classmethod
+    def blank(cls, sizes: Sizes, **architecture: Any) -> Self:
+        """A policy with any numbers in its arrays. It is only traced, for its leaves' paths, shapes and types."""
+
+
+def check(policy: Any, sizes: Sizes, name: str) -> None:
+    """Makes sure, without running it, that a policy acts on observations of these sizes.
+
+    Args:
+      policy: anything.
+      sizes: of the environment.
+      name: what the error calls it.
+
+    Raises:
+      UsageError: says what is missing, or which shape was returned and which expected.
+    """
+    for method in ("init_carry", "act"):
+        if not callable(getattr(policy, method, None)):
+            raise UsageError(f"{name}: {type(policy).__name__} has no method {method}: see docs/policies.md")
+    if not all(hasattr(leaf, "dtype") or isinstance(leaf, int | float) for leaf in jax.tree.leaves(policy)):
+        raise UsageError(f"{name}: {type(policy).__name__} is no pytree of arrays: make it a flax.struct.dataclass")
+    key, no = jax.random.key(0), jnp.zeros((), bool)
+    seen = PolicyInput(jnp.zeros(sizes.observation), jnp.zeros(sizes.context), jnp.zeros(()), no, no)
+    try:
+        carry = jax.eval_shape(policy.init_carry, key)
+        after, action = jax.eval_shape(policy.act, key, carry, seen)
+        shape = action.shape
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UsageError(f"{name} does not act on {sizes}: {type(error).__name__}: {why(error)}") from error
+    if shape != (sizes.action,) or not jnp.issubdtype(action.dtype, jnp.floating):
+        raise UsageError(
+            f"{name}: act returns an action {action.dtype}{list(shape)}, expected floating-point [{sizes.action}]"
+        )
+    if _form(after) != _form(carry):
+        raise UsageError(f"{name}: act returns a carry of another structure, shape or type than init_carry")
+
+
+def _form(tree: Any) -> Any:
+    return jax.tree.structure(tree), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
 
 
 @struct.dataclass

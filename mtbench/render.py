@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import MtbenchError
+from .files import replacing
 
 if TYPE_CHECKING:
     import mujoco
@@ -134,22 +135,15 @@ def grid_video(
         renderer.close()
         if on_progress:
             on_progress(index + 1, len(ids))
-    partial = _partial(path)
-    if path.suffix == ".png":
-        imageio.imwrite(partial, frames[-1])
-    elif path.suffix == ".gif":
-        imageio.mimwrite(partial, list(frames), duration=1000 / fps, loop=0)
-    else:
-        with warnings.catch_warnings():
-            # The encoder is a child process; JAX warns of every fork, harmless where exec follows at once.
-            warnings.simplefilter("ignore", RuntimeWarning)
+    with replacing(path) as partial, warnings.catch_warnings():
+        # The encoder is a child process; JAX warns of every fork, harmless where exec follows at once.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        if path.suffix == ".png":
+            imageio.imwrite(partial, frames[-1])
+        elif path.suffix == ".gif":
+            imageio.mimwrite(partial, list(frames), duration=1000 / fps, loop=0)
+        else:
             imageio.mimwrite(partial, list(frames), fps=fps, quality=7, macro_block_size=2)
-    partial.replace(path)
-
-
-def _partial(path: Path) -> Path:
-    """Where a picture is written before it takes its name; writers choose their format by the suffix."""
-    return path.with_name(f".{path.stem}.partial{path.suffix}")
 
 
 def close_up(model: mujoco.MjModel, configurations: np.ndarray) -> mujoco.MjvCamera:
@@ -243,9 +237,8 @@ def stills(
         if on_progress:
             on_progress(index + 1, len(ids))
     figure.figimage(sheet)
-    partial = _partial(path)
-    FigureCanvasAgg(figure).print_figure(partial, dpi=dpi)
-    partial.replace(path)
+    with replacing(path) as partial:
+        FigureCanvasAgg(figure).print_figure(partial, dpi=dpi)
 
 
 def _played(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, ArrayLike, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from .errors import UsageError, unknown_name
+from .region import WHOLE, Intervals, Region
 
 PyTree = Any
 
@@ -26,14 +27,16 @@ _CANDIDATES, _ROUNDS = 32, 4
 
 
 class TaskId(NamedTuple):
-    """Names one task for ever: a family, its version, and the seed of the draw."""
+    """Names one task for ever: a family, its version, the seed of the draw, and what it is drawn from."""
 
     family: str
     version: int
     seed: int
+    region: Region = WHOLE
 
     def __str__(self) -> str:
-        return f"{self.family}/{self.version}/{self.seed}"
+        name = f"{self.family}/{self.version}/{self.seed}"
+        return name if self.region == WHOLE else f"{name}/{self.region.fingerprint}"
 
 
 @struct.dataclass
@@ -78,51 +81,53 @@ class Family:
     expert: PyTree = None
     """A scripted solution in the arena's terms; `None` if there is none."""
 
-    def samples(self, seeds: Int[ArrayLike, " task"]) -> dict[str, Float[Array, " task"]]:
+    def samples(self, seeds: Int[ArrayLike, " task"], region: Region = WHOLE) -> dict[str, Float[Array, " task"]]:
         """Factor values of the tasks with these seeds: the same for ever, whatever else is registered."""
         steps = _steps(np.uint32(zlib.crc32(self.name.encode())), self.version, seeds, len(self.factors))
+        within = dict(region.within)
         draws = {
-            factor.name: factor.low + (factor.high - factor.low) * (steps[:, :, i] / LATTICE)
+            factor.name: _spread(within.get(factor.name, ((factor.low, factor.high),)), steps[:, :, i])
             for i, factor in enumerate(self.factors)
         }
-        if self.accept is None:
+        if self.accept is None and not region.withheld:
             return {name: values[:, 0] for name, values in draws.items()}
-        chosen = jnp.argmax(jax.vmap(jax.vmap(self.accept))(draws), axis=1)
+        accepted = jax.vmap(jax.vmap(partial(self.accepts, region=region)))(draws)
+        chosen = jnp.argmax(accepted, axis=1)
         return {name: values[jnp.arange(len(chosen)), chosen] for name, values in draws.items()}
 
-    def sample(self, seed: Int[Array, ""] | int) -> dict[str, Float[Array, ""]]:
+    def accepts(self, factors: Mapping[str, Array], region: Region = WHOLE) -> Bool[Array, ""]:
+        """Whether factor values make a task of this family that lies in a region."""
+        return jnp.logical_and(region.contains(factors), True if self.accept is None else self.accept(factors))
+
+    def sample(self, seed: Int[Array, ""] | int, region: Region = WHOLE) -> dict[str, Float[Array, ""]]:
         """Factor values of the task with this seed."""
-        return {name: values[0] for name, values in self.samples(jnp.asarray(seed)[None]).items()}
+        return {name: values[0] for name, values in self.samples(jnp.asarray(seed)[None], region).items()}
 
-    def task(self, seed: Int[Array, ""] | int) -> Task:
+    def task(self, seed: Int[Array, ""] | int, region: Region = WHOLE) -> Task:
         """The row of the task with this seed."""
-        return self.build(self.sample(seed))
+        return self.build(self.sample(seed, region))
 
-    def tasks(self, seeds: Int[ArrayLike, " task"]) -> Task:
+    def tasks(self, seeds: Int[ArrayLike, " task"], region: Region = WHOLE) -> Task:
         """The rows [task, …] of the tasks with these seeds."""
-        return jax.vmap(self.build)(self.samples(seeds))
+        return jax.vmap(self.build)(self.samples(seeds, region))
 
-    def narrowed(self, ranges: Mapping[str, Sequence[float]]) -> Family:
-        """The family with some factors drawn from a part of their range.
-
-        Args:
-          ranges: (low, high) by factor; equal for a fixed value.
+    def check(self, region: Region) -> None:
+        """Makes sure that a region lies in the family's factor space.
 
         Raises:
-          UsageError: a factor is unknown, or its range is not a part of the family's.
+          UsageError: a factor is unknown, or an interval leaves its range.
         """
         factors = {factor.name: factor for factor in self.factors}
-        for name, (low, high) in ranges.items():
+        for name, intervals in (entry for box in (region.within, *region.withheld) for entry in box):
             if name not in factors:
                 raise unknown_name(f"factor of {self.name}", name, factors)
             whole = factors[name]
-            if not whole.low <= low <= high <= whole.high:
-                raise UsageError(
-                    f"{self.name}: {name} = [{low}, {high}]: expected low <= high, "
-                    f"both within [{whole.low}, {whole.high}] {whole.unit}".rstrip()
-                )
-            factors[name] = replace(whole, low=low, high=high)
-        return replace(self, factors=tuple(factors.values()))
+            for low, high in intervals:
+                if not whole.low <= low <= high <= whole.high:
+                    raise UsageError(
+                        f"{self.name}: {name} = {low if low == high else [low, high]}: expected within "
+                        f"[{whole.low}, {whole.high}] {whole.unit}".rstrip()
+                    )
 
     def with_factors(self, seed: int, overrides: Mapping[str, float]) -> Task:
         """The row of a seed with some factors set by hand.
@@ -130,15 +135,7 @@ class Family:
         Raises:
           UsageError: a factor is unknown or its value is outside its range.
         """
-        ranges = {f.name: f for f in self.factors}
-        for name, value in overrides.items():
-            if name not in ranges:
-                raise unknown_name(f"factor of {self.name}", name, ranges)
-            factor = ranges[name]
-            if not factor.low <= value <= factor.high:
-                raise UsageError(
-                    f"{self.name}: {name} = {value} is outside [{factor.low}, {factor.high}] {factor.unit}"
-                )
+        self.check(Region.of(overrides))
         return self.build({**self.sample(seed), **{k: jnp.float32(v) for k, v in overrides.items()}})
 
     def describe(self, seed: int) -> str:
@@ -163,6 +160,21 @@ def _steps(name: ArrayLike, version: int, seeds: ArrayLike, factors: int) -> Int
 
     # Not `vmap`: that takes twice as long to compile, and the draws are few.
     return jax.lax.map(draw, seeds)
+
+
+def _spread(intervals: Intervals, steps: Int[Array, "*n"]) -> Float[Array, "*n"]:
+    """Lattice steps as values, uniform over a union of intervals, or over single values."""
+    share = steps / LATTICE
+    if len(intervals) == 1:
+        ((low, high),) = intervals
+        return low + (high - low) * share
+    lows, highs = np.array(intervals, np.float32).T
+    ends = np.cumsum(highs - lows)
+    if ends[-1] == 0.0:
+        return jnp.asarray(lows)[jnp.minimum((share * len(lows)).astype(int), len(lows) - 1)]
+    place = share * ends[-1]
+    which = (place[..., None] > ends[:-1]).sum(-1)
+    return jnp.minimum(jnp.asarray(lows - ends + (highs - lows))[which] + place, jnp.asarray(highs)[which])
 
 
 def digest(tasks: Task, decimals: int = 5) -> str:

@@ -137,10 +137,14 @@ class VectorEnv:
         """Rows of the table."""
         return int(np.shape(self.tasks.family)[0])
 
+    def table(self) -> TaskTable:
+        """The tasks with their parameters."""
+        params = jax.lax.map(self.env.params, self.tasks, batch_size=min(64, self.num_tasks))
+        return TaskTable(replace(self.tasks, scene=()), params)
+
     def reset(self, key: jax.Array) -> tuple[VectorState, TimeStep]:
         """Begins an episode in every lane."""
-        params = jax.lax.map(self.env.params, self.tasks, batch_size=min(64, self.num_tasks))
-        table = TaskTable(replace(self.tasks, scene=()), params)
+        table = self.table()
         lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
         numbers = lanes if self.numbers is None else jnp.asarray(self.numbers, jnp.int32)
         keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)

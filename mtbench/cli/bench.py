@@ -36,7 +36,7 @@ def run(argv: list[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from .. import suite
+    from .. import files, suite
     from ..errors import UsageError
     from ..physics import default_backend
     from ..throughput import measure
@@ -61,6 +61,6 @@ def run(argv: list[str]) -> int:
         )
     console.print(table)
     if out:
-        out.write_text(json.dumps({"versions": versions(), "results": results}, indent=2) + "\n")
+        files.write(out, json.dumps({"versions": versions(), "results": results}, indent=2) + "\n")
         console.print(f"written {out}")
     return 0

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,10 +25,8 @@ def start_jax() -> None:
     import logging
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # MJX tells at each import that its optional Warp backend is absent.
-    with redirect_stdout(io.StringIO()):
-        import jax
-        import mujoco.mjx  # noqa: F401
+    import jax
+
     logging.getLogger("absl").setLevel(logging.ERROR)
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mtbench" / "xla"

@@ -1,4 +1,4 @@
-"""`mtbench eval`: episodes table, scorecard and page of a trained policy."""
+"""`mtbench eval`: episodes table, scorecard and page of a policy."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from .common import check_backend, claim, parse, progress, start_jax, versions
 
 @dataclass(frozen=True)
 class Arguments:
-    """Score a trained policy on held-out tasks, beside the random policy and the scripted expert."""
+    """Score a policy on held-out tasks, beside the random policy and the scripted expert."""
 
-    run_dir: tyro.conf.Positional[Path]
-    """Folder of a training run."""
+    policy: tyro.conf.Positional[str]
+    """Folder of a training run or of `mtbench export`, or module:function, which returns a policy."""
+    suite: str | None = None
+    """Suite, or a suite's file, to play; by default that of the training."""
     protocol: str | None = None
     """How to play, as the suite says, e.g. metaworld-mt or metaworld-ml; by default ours: held-out tasks, once each."""
     splits: tuple[str, ...] | None = None
@@ -26,11 +28,11 @@ class Arguments:
     tasks_per_family: int | None = None
     """Play only the first so many tasks of each family."""
     out: Path | None = None
-    """Folder for the results; by default run_dir/eval, with --protocol NAME run_dir/eval/NAME."""
+    """Folder for the results; by default POLICY/eval, and in it one for each --suite and --protocol."""
     backend: str | None = None
     """Physics; by default that of the training."""
     step: int | None = None
-    """Which checkpoint, in environment steps; the newest by default."""
+    """Which checkpoint of a run, in environment steps; the newest by default."""
     force: bool = False
     """Overwrite earlier results."""
 
@@ -46,21 +48,22 @@ def run(argv: list[str]) -> int:
     from ..evaluate import evaluate
     from ..policy import RandomPolicy
     from ..score import scorecard, summary_table, write_episodes, write_json, write_report
-    from .runs import Run
+    from .policies import open_policies
 
     check_backend(arguments.backend)
     changes = {name: getattr(arguments, name) for name in ("splits", "episodes", "tasks_per_family")}
     changes = {name: value for name, value in changes.items() if value is not None}
     if not all(changes.values()) or min(arguments.episodes or 1, arguments.tasks_per_family or 1) < 1:
         raise UsageError("--splits needs a split, --episodes and --tasks-per-family at least 1")
-    out = arguments.out or arguments.run_dir / "eval" / (arguments.protocol or "")
-    table_path = claim(out / "episodes.parquet", force=arguments.force)
-    opened = Run(arguments.run_dir, arguments.backend, arguments.step)
+    opened = open_policies(arguments.policy, arguments.suite, arguments.backend, arguments.step)
     suite, envs = opened.suite, opened.envs
+    own = arguments.suite and suite.name.replace("/", "-")
+    out = arguments.out or opened.folder / "eval" / (own or "") / (arguments.protocol or "")
+    table_path = claim(out / "episodes.parquet", force=arguments.force)
     protocol = suite.protocol(arguments.protocol or "ours")
     if changes:
         protocol = replace(protocol, **changes, name=f"{protocol.name}, changed")
-    players: list[tuple[str, int, Any]] = [(opened.algorithm.name, seed, policy) for seed, policy in opened.policies()]
+    players: list[tuple[str, int, Any]] = [(opened.name, seed, policy) for seed, policy in opened.policies.items()]
     players.append(("random", 0, RandomPolicy(next(iter(envs.values())).action_size)))
     if all(suite.family(name).expert is not None for name in suite.families):
         players.append(("expert", 0, suite.expert()))
@@ -74,12 +77,12 @@ def run(argv: list[str]) -> int:
         "digest": suite.digest,
         "backend": opened.backend,
         "protocol": asdict(protocol),
-        "run": {key: opened.record.get(key) for key in ("algorithm", "config", "seed")},
+        "policy": opened.origin,
         "versions": versions(),
     }
     write_episodes(episodes, table_path, metadata)
     controls = tuple(name for name, _, _ in players if name in ("random", "expert"))
-    card = scorecard(episodes, policy=opened.algorithm.name, controls=controls, metadata=metadata)
+    card = scorecard(episodes, policy=opened.name, controls=controls, metadata=metadata)
     write_json(card, out / "scorecard.json")
     write_report(card, episodes, out / "scorecard.html")
     console = Console()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from .common import claim, parse, start_jax
+from .common import claim, parse, progress, start_jax
+
+if TYPE_CHECKING:
+    from ..region import Region
 
 
 @dataclass(frozen=True)
@@ -17,17 +22,23 @@ class Arguments:
     out: tyro.conf.Positional[Path]
     """File to write, ending in .toml; its stem names the suite."""
     families: tuple[str, ...]
-    """Families of one arena (`mtbench tasks` lists them)."""
-    train: int = 50
-    """Training tasks per family."""
-    iid: int = 50
-    """Held-out tasks per family."""
+    """Families (`mtbench tasks` lists them), of any arenas."""
+    tasks: tuple[str, ...] = ()
+    """Splits and their tasks per family, as SPLIT=COUNT; train=50 and iid=50 are there anyway."""
+    held_out: tuple[str, ...] = ()
+    """Families that are only played, in split `family`."""
+    factors: tuple[str, ...] = ()
+    """What tasks are drawn from, as FAMILY.FACTOR=VALUE, LOW:HIGH or LOW:HIGH,LOW:HIGH, e.g. push.object_mass=0.6:0.7;
+    SPLIT/FAMILY.FACTOR=… for one split alone."""
+    withhold: tuple[str, ...] = ()
+    """Combinations of factors that are not drawn, as FACTORS joined by +, all of one family, e.g.
+    train/push.object_mass=0.7:0.8+push.goal_x=0:0.1."""
     horizon: int = 200
     """Control steps of an episode."""
     show_goal: bool = True
     """Tell the policy its goal and family (multi-task), or hide both (meta-RL)."""
-    factors: tuple[str, ...] = ()
-    """Factors to narrow, as FAMILY.FACTOR=VALUE or FAMILY.FACTOR=LOW:HIGH, e.g. push.object_mass=0.6:0.7."""
+    certify: bool = True
+    """Keep only tasks that the family's scripted expert solves, where it has one."""
     force: bool = False
     """Overwrite the file."""
 
@@ -41,35 +52,79 @@ def run(argv: list[str]) -> int:
         raise UsageError(f"{arguments.out}: the file's name must end in .toml")
     path = claim(arguments.out, force=arguments.force)
     start_jax()
-    from .. import suite
+    from .. import files, plan, suite
 
-    frozen = suite.custom(
+    wanted = plan.custom(
         arguments.families,
         name=path.stem,
-        train=arguments.train,
-        iid=arguments.iid,
+        tasks=_counts(arguments.tasks),
+        held_out=arguments.held_out,
+        regions=_regions(arguments.factors, arguments.withhold),
         horizon=arguments.horizon,
         show_goal=arguments.show_goal,
-        factors=_factors(arguments.factors),
     )
-    path.write_text(frozen.to_toml(), encoding="utf-8")
+    certified = None
+    if arguments.certify:
+        with progress("certifying") as told:
+            certified = plan.certify([wanted], lambda what, done, total: told(done, total))
+    frozen = plan.freeze(wanted, certified)
+    files.write(path, suite.to_toml(frozen))
+    if frozen.uncertified:
+        print(f"not certified: {', '.join(frozen.uncertified)}")
     print(f"suite {path}, digest {frozen.digest}\nnext: mtbench train {path} --run-dir runs/{path.stem}")
     return 0
 
 
-def _factors(words: tuple[str, ...]) -> dict[str, dict[str, list[float]]]:
-    """Family to factor to [low, high] of words such as `push.object_mass=0.6:0.7`."""
+def _counts(words: Iterable[str]) -> dict[str, int]:
+    """Split to tasks per family of words such as `train=100`."""
     from ..errors import UsageError
 
-    found: dict[str, dict[str, list[float]]] = {}
+    found = {}
     for word in words:
-        name, _, text = word.partition("=")
-        family, _, factor = name.partition(".")
-        try:
-            bounds = [float(bound) for bound in text.split(":")]
-        except ValueError:
-            bounds = []
-        if not family or not factor or len(bounds) not in (1, 2):
-            raise UsageError(f"--factors {word}: expected FAMILY.FACTOR=VALUE or FAMILY.FACTOR=LOW:HIGH")
-        found.setdefault(family, {})[factor] = [bounds[0], bounds[-1]]
+        split, _, count = word.partition("=")
+        if not split.isidentifier() or not count.isdecimal():
+            raise UsageError(f"--tasks {word}: expected SPLIT=COUNT, e.g. train=100")
+        found[split] = int(count)
     return found
+
+
+def _regions(factors: Iterable[str], withhold: Iterable[str]) -> dict[str, dict[str, Region]]:
+    """Split (`*` for all) to family to region of the words of `--factors` and `--withhold`."""
+    from ..errors import UsageError
+    from ..region import Region
+
+    within: dict[tuple[str, str], dict[str, Any]] = {}
+    withheld: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for word in factors:
+        place, factor, intervals = _factor(word, "--factors")
+        within.setdefault(place, {})[factor] = intervals
+    for word in withhold:
+        split = word.partition("/")[0] if "/" in word else "*"
+        parts = [_factor(part if "/" in part else f"{split}/{part}", "--withhold") for part in word.split("+")]
+        if len({place for place, _, _ in parts}) != 1:
+            raise UsageError(f"--withhold {word}: expected factors of one family")
+        withheld.setdefault(parts[0][0], []).append({factor: intervals for _, factor, intervals in parts})
+    found: dict[str, dict[str, Region]] = {}
+    for split, family in {**within, **withheld}:
+        # What holds in all splits holds in one that says more, too.
+        keys = dict.fromkeys([("*", family), (split, family)])
+        box = {factor: value for key in keys for factor, value in within.get(key, {}).items()}
+        combinations = [one for key in keys for one in withheld.get(key, [])]
+        found.setdefault(split, {})[family] = Region.of(box, combinations)
+    return dict(sorted(found.items(), key=lambda item: item[0] != "*"))
+
+
+def _factor(word: str, flag: str) -> tuple[tuple[str, str], str, list[tuple[float, float]]]:
+    """(split, family), factor and intervals of a word such as `train/push.object_mass=0.6:0.7`."""
+    from ..errors import UsageError
+
+    name, _, text = word.partition("=")
+    split, _, name = name.rpartition("/")
+    family, _, factor = name.partition(".")
+    try:
+        pairs = [[float(bound) for bound in interval.split(":")] for interval in text.split(",")]
+    except ValueError:
+        pairs = []
+    if not family or not factor or not pairs or not all(len(pair) in (1, 2) for pair in pairs):
+        raise UsageError(f"{flag} {word}: expected FAMILY.FACTOR=VALUE, LOW:HIGH or LOW:HIGH,LOW:HIGH")
+    return (split or "*", family), factor, [(pair[0], pair[-1]) for pair in pairs]

@@ -16,13 +16,16 @@ class Arguments:
     """Write a video of a policy or an expert on a grid of tasks, or a picture of all families, offscreen."""
 
     source: Annotated[str, tyro.conf.Positional]
-    """Folder of a training run, or a suite, a suite's file or a family, whose scripted expert is shown."""
+    """Folder of a training run or of `mtbench export`, or module:function, which returns a policy; or a suite, a
+    suite's file or a family, whose scripted expert is shown."""
+    suite: str | None = None
+    """Suite, or a suite's file, to play a policy on; by default that of the training."""
     out: Path | None = None
-    """File to write: .mp4, .gif, or .png (last frame); by default video.mp4 in the run, or NAME.mp4 here."""
+    """File to write: .mp4, .gif, or .png (last frame); by default video.mp4 in the folder, or NAME.mp4 here."""
     stills: Path | None = None
     """Write a picture instead (.png or .jpg): for each family the start beside the first moment of success."""
     policy: str = "auto"
-    """auto (the trained policy, or the expert of a suite), expert, or random."""
+    """auto (the policy, or the expert of a suite), expert, or random."""
     split: str = "iid"
     """Which tasks."""
     rows: int = 2
@@ -48,6 +51,7 @@ def run(argv: list[str]) -> int:
 
     render.choose_gl()
     start_jax()
+    from .. import stored
     from .. import suite as suites
     from ..errors import UsageError, unknown_name
     from ..policy import RandomPolicy
@@ -62,12 +66,12 @@ def run(argv: list[str]) -> int:
         suite.task_ids(arguments.split)
         envs = suite.envs("mujoco")
         default, out = "expert", Path(f"{folder.stem if own_file else arguments.source.replace('/', '-')}.mp4")
-    elif folder.exists():
-        from .runs import Run
+    elif folder.exists() or stored.is_function(arguments.source):
+        from .policies import open_policies
 
-        opened = Run(folder, "mujoco")
+        opened = open_policies(arguments.source, arguments.suite, "mujoco")
         suite, envs = opened.suite, opened.envs
-        default, out = "trained", folder / "video.mp4"
+        default, out = "trained", opened.folder / "video.mp4"
     else:
         raise unknown_name("run folder, suite or family", arguments.source, known)
     chosen = default if arguments.policy == "auto" else arguments.policy
@@ -76,7 +80,7 @@ def run(argv: list[str]) -> int:
     elif chosen == "random":
         policy = RandomPolicy(next(iter(envs.values())).action_size)
     elif chosen == "trained":
-        policy = opened.algorithm.policy(opened.state, 0)
+        policy = next(iter(opened.policies.values()))
     else:
         raise unknown_name("policy", chosen, ("auto", "expert", "random"))
     if min(arguments.rows, arguments.columns, arguments.width, arguments.height, arguments.fps) < 1:

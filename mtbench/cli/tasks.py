@@ -59,9 +59,11 @@ def run(argv: list[str]) -> int:
                 "name": s.name,
                 "description": s.description,
                 "families": list(s.families),
+                "horizon": s.horizon,
+                "horizons": dict(s.horizons),
                 "splits": {split: sum(map(len, table.values())) for split, table in s.splits.items()},
                 "protocols": {name: asdict(protocol) for name, protocol in s.protocols.items()},
-                "factors": s.factors,
+                "regions": {split: {f: r.table() for f, r in t.items()} for split, t in s.regions.items()},
                 "digest": s.digest,
             }
             for s in suites.values()
@@ -108,16 +110,21 @@ def _print(listing: dict) -> None:
 
 
 def _print_suite(console: Console, suite: dict) -> None:
+    from ..region import Region
+
     console.print(f"[bold]{suite['name']}[/bold]  {suite['description']}  (digest {suite['digest']})")
     console.print(f"families   {', '.join(suite['families'])}")
     console.print(f"splits     {', '.join(f'{split} {count} tasks' for split, count in suite['splits'].items())}")
     for name, protocol in suite["protocols"].items():
         adaptation = protocol["adaptation_episodes"]
+        steps = protocol["horizon"] or ", ".join(
+            [str(suite["horizon"]), *(f"{arena} {count}" for arena, count in suite["horizons"].items())]
+        )
         console.print(
             f"protocol   {name}: {' and '.join(protocol['splits'])}, {protocol['tasks_per_family']} tasks per family, "
             f"{f'{adaptation} episodes to adapt, then ' if adaptation else ''}{protocol['episodes']} scored per task, "
-            f"{protocol['horizon'] or suite['horizon']} steps"
+            f"{steps} steps"
         )
-    for family, ranges in suite["factors"].items():
-        narrowed = ", ".join(f"{name} {low:g} to {high:g}" for name, (low, high) in ranges.items())
-        console.print(f"factors    {family}: {narrowed}")
+    for split, regions in suite["regions"].items():
+        for family, region in regions.items():
+            console.print(f"region     {split}, {family}: {Region.from_table(region)}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
 from .common import check_backend, parse, start_jax, versions
-from .runs import SUITE_FILE
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,9 @@ class Arguments[C]:
 def run(argv: list[str]) -> int:
     """Runs the command."""
     start_jax()
-    from .. import registry, suite
+    from .. import registry, stored, suite
     from ..physics import default_backend
+    from ..policy import Sizes
     from ..training import train
 
     kind = registry.algorithm(_algorithm(argv))
@@ -53,15 +53,27 @@ def run(argv: list[str]) -> int:
     algorithm = kind(arguments.config)
     config: Any = arguments.config
     env = chosen.vector_env(config.lanes * config.num_seeds, arguments.split, arguments.backend)
+    played = {"split": arguments.split, "backend": arguments.backend or default_backend()}
     description: dict[str, Any] = {
         "suite": chosen.name,
         "suite_version": chosen.version,
         "digest": chosen.digest,
-        "split": arguments.split,
-        "backend": arguments.backend or default_backend(),
+        **played,
         "versions": versions(),
         "command": "mtbench train " + " ".join(argv),
     }
+
+    def export(state: Any, folder: Path, env_steps: int) -> None:
+        stored.save_policies(
+            folder / "policy",
+            {seed: algorithm.policy(state, seed) for seed in range(config.num_seeds)},
+            algorithm=algorithm.name,
+            sizes=Sizes.of(env.envs[0]),
+            suite={"name": chosen.name, "version": chosen.version, "digest": chosen.digest},
+            training={**played, "seed": arguments.seed, "env_steps": env_steps, "config": asdict(config)},
+            versions=versions(),
+        )
+
     again = " ".join(["mtbench train", *[a for a in argv if a not in ("--force", "--resume")], "--resume"])
     result = train(
         algorithm,
@@ -69,8 +81,9 @@ def run(argv: list[str]) -> int:
         run_dir=arguments.run_dir,
         total_steps=config.total_steps,
         description=description,
-        files={SUITE_FILE: chosen.to_toml()},
+        files={stored.SUITE: suite.to_toml(chosen)},
         seed=arguments.seed,
+        export=export,
         resume=arguments.resume,
         force=arguments.force,
         checkpoint_seconds=arguments.checkpoint_seconds,

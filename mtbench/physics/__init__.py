@@ -6,15 +6,19 @@ It is written for one lane; `jax.vmap` gives it a lane axis.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import io
+from contextlib import redirect_stdout
 
 import jax
+import mujoco
 
 from ..errors import unknown_name
-from .protocol import MAX_SPEED, Causes, Physics, Sensors, State, diverged
 
-if TYPE_CHECKING:
-    import mujoco
+# At its first import MJX prints that its optional Warp backend is absent, into the output of every program.
+with redirect_stdout(io.StringIO()):
+    import mujoco.mjx
+
+from .protocol import MAX_SPEED, Causes, Physics, Sensors, State, diverged
 
 BACKENDS = ("mujoco", "mjx")
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from mujoco import mjx
 
 from . import derive
+from .fields import Fields
 from .protocol import Causes, Sensors, State, named_sensors
 
 _VELOCITY = int(mujoco.mjtStage.mjSTAGE_VEL)
@@ -37,7 +38,7 @@ class CEngine:
                 raise ValueError(f"the arena's model must set {flag}")
         self.model, self.substeps = model, substeps
         self._template = mjx.put_model(model, impl="jax")
-        self.fields = derive.Fields(model, edits)
+        self.fields = Fields(model, edits)
         self._pools: dict[int, _Pool] = {}
         self._lock = threading.Lock()
 
@@ -100,7 +101,7 @@ def _row(state: State) -> Array:
 class _Pool:
     """A `mujoco.batch.Batch` for one number of lanes, used under a lock: it serves one call at a time."""
 
-    def __init__(self, model: mujoco.MjModel, fields: derive.Fields, lanes: int):
+    def __init__(self, model: mujoco.MjModel, fields: Fields, lanes: int):
         self.batch = mujoco.batch.Batch(model, lanes, nthread=min(lanes, os.cpu_count() or 1))
         self.fields = fields
         self.model_fields = {name: self.batch.expand(name) for name in fields.names}

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from mujoco import mjx
 
 from . import derive
+from .fields import Fields
 from .protocol import Causes, Sensors, State, named_sensors
 
 
@@ -21,7 +22,7 @@ class MjxEngine:
         derive.check_template(model, edits)
         self.model, self.substeps = model, substeps
         self._template = mjx.put_model(model, impl="jax")
-        self.fields = derive.Fields(model, edits)
+        self.fields = Fields(model, edits)
 
     def params(self, causes: Causes) -> Float[Array, " p"]:
         """See `Physics.params`."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import jax.numpy as jnp
+import mujoco
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-if TYPE_CHECKING:
-    import mujoco
-
-    from .derive import Fields
+from .fields import Fields
 
 Causes = Mapping[str, Array]
 """Model fields of one lane that a task sets, each of the whole model's shape, e.g. `geom_size [geom, 3]`."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import IO
 
 import numpy as np
 import polars as pl
 from jaxtyping import Float
 
 from ..errors import MtbenchError, UsageError
+from ..files import replacing
 
 SCHEMA: dict[str, pl.DataType] = {
     "policy": pl.String(),
@@ -96,22 +94,8 @@ def read_metadata(path: str | Path) -> dict[str, object]:
 def write_episodes(frame: pl.DataFrame, path: str | Path, metadata: Mapping[str, object] | None = None) -> None:
     """Writes a validated table, whole or not at all; `metadata` goes into the Parquet key-value metadata."""
     frame, pairs = validate(frame), {_METADATA: json.dumps(dict(metadata or {}))}
-    write_atomic(path, lambda file: frame.write_parquet(file, metadata=pairs))
-
-
-def write_atomic(path: str | Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Calls `write` on a temporary file beside `path` and renames it, so that nobody reads half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            write(file)
-            file.close()
-            os.chmod(file.name, 0o644)  # temporary files are private to their owner
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    with replacing(path) as partial:
+        frame.write_parquet(partial, metadata=pairs)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import polars as pl
 
+from .. import files
 from . import statistics as st
-from .episodes import outcomes, write_atomic
+from .episodes import outcomes
 from .scorecard import Card, format_estimate
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def write_report(card: Card, episodes: pl.DataFrame, path: str | Path) -> None:
     environment.filters["estimate"] = format_estimate
     template = environment.get_template("report.html.j2")
     page = template.render(card=card, blocks=blocks, names=names, figures=figures)
-    write_atomic(path, lambda file: file.write(page.encode()))
+    files.write(path, page)
 
 
 def _families(blocks: Mapping[str, dict], claim: str) -> dict[str, str]:

@@ -29,9 +29,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from .. import files
 from ..errors import UsageError
 from . import statistics as st
-from .episodes import Outcomes, outcomes, validate, write_atomic
+from .episodes import Outcomes, outcomes, validate
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -117,8 +118,7 @@ def scorecard(
 
 def write_json(card: Card, path: str | Path) -> None:
     """Writes the card, whole or not at all."""
-    text = json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomic(path, lambda file: file.write(text.encode()))
+    files.write(path, json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def summary_table(card: Card) -> Table:

@@ -9,6 +9,16 @@ A run folder holds `run.json` (what is trained, written once), `metrics.jsonl` (
 
 from .checkpoint import read_run
 from .metrics import Metrics
-from .runner import JSON, Algorithm, TrainEnv, TrainResult, load_state, train
+from .runner import JSON, Algorithm, TrainEnv, TrainResult, checkpoint_folder, load_state, train
 
-__all__ = ["JSON", "Algorithm", "Metrics", "TrainEnv", "TrainResult", "load_state", "read_run", "train"]
+__all__ = [
+    "JSON",
+    "Algorithm",
+    "Metrics",
+    "TrainEnv",
+    "TrainResult",
+    "checkpoint_folder",
+    "load_state",
+    "read_run",
+    "train",
+]

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MtbenchError
-from .checkpoint import replace_text, why
+from .. import files
+from ..errors import MtbenchError, why
 
 type Metrics = Mapping[str, Any]
 """What `train_step` reports: `episodes`, `successes` and `return_sum`, each [seed, family], summed over the
@@ -124,7 +124,7 @@ class MetricsLog:
             except (ValueError, KeyError, TypeError):
                 if number < len(lines):  # a kill cuts the last line short; no other
                     raise MtbenchError(f"{self.path}, line {number} is damaged: delete that line") from None
-        replace_text(self.path, "".join(kept))
+        files.write(self.path, "".join(kept))
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Appends a line.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import socket
@@ -61,6 +62,9 @@ class Algorithm[S](Protocol):
     def policy(self, state: S, seed: int) -> Any:
         """The policy that one of the seeds has learnt."""
 
+    def learnt(self, state: S) -> Any:
+        """What must stay finite for the training to go on: parameters, the optimiser's state, statistics."""
+
 
 @dataclass(frozen=True)
 class TrainResult[S]:
@@ -90,6 +94,7 @@ def train[S](
     description: Mapping[str, JSON],
     files: Mapping[str, str] | None = None,
     seed: int = 0,
+    export: Callable[[S, Path, int], None] | None = None,
     resume: bool = False,
     force: bool = False,
     checkpoint_seconds: float = 300.0,
@@ -106,6 +111,9 @@ def train[S](
     program is deterministic: on CPUs, and on GPUs with XLA's deterministic kernels. If the newest checkpoint is
     damaged, resuming warns, sets it aside and computes again from the newest intact one.
 
+    A run that was killed before its first checkpoint begins anew when it is resumed. A training whose parameters are no
+    longer finite ends with an error, and nothing of that update is saved.
+
     SIGINT and SIGTERM: the running update is finished and saved, and the result is marked as `interrupted`. At a
     second SIGINT the process ends at once, with status 130.
 
@@ -118,6 +126,7 @@ def train[S](
         for `versions`, `machine`, `created` and `command`.
       files: name to text of what else a new run's folder shall hold.
       seed: root of all randomness.
+      export: called with (state, folder, environment steps so far); writes more into a checkpoint's folder.
       resume: go on from the newest intact checkpoint.
       force: replace the run in `run_dir`; a folder that is not a run is never replaced.
       checkpoint_seconds: time between checkpoints; one more is saved at the start and at the end.
@@ -130,13 +139,17 @@ def train[S](
 
     Raises:
       UsageError: the arguments or the folder do not allow it; nothing has been changed.
-      MtbenchError: the folder cannot be written any more, or its checkpoints are damaged or do not fit.
+      MtbenchError: the folder cannot be written any more, its checkpoints are damaged or do not fit, or what is
+        learnt is no longer finite.
     """
     folder, per_update = Path(run_dir), int(algorithm.steps_per_update(env))
     if resume and force:
         raise UsageError("--resume continues a run and --force replaces it: give one of them")
     if total_steps < 1 or window < 1 or (log_updates or 1) < 1 or (checkpoint_updates or 1) < 1:
         raise UsageError("total steps, window and updates between log lines or checkpoints must be at least 1")
+    if not checkpoint_seconds >= 0:
+        raise UsageError(f"{checkpoint_seconds} seconds between checkpoints: must be at least 0")
+    _refuse_infinite(dataclasses.asdict(algorithm.config))
     updates = -(-total_steps // per_update)
     run = {"schema": SCHEMA, **description, **_identity(algorithm), "seed": seed, "steps_per_update": per_update}
     run = json.loads(json.dumps({**run, "families": list(env.family_names)}))
@@ -149,9 +162,12 @@ def train[S](
             check_same(folder, old, run)
             for change in differences(old.get("versions"), run.get("versions"), "versions"):
                 _warn(f"{folder}: {change}: results may differ in the last bits")
-        else:
+            # Metrics come after the first checkpoint: without either, the run was killed as it began.
+            resume = bool(Checkpoints(folder).steps) or (folder / "metrics.jsonl").exists()
+            force = not resume
+        if not resume:
             create_run(folder, {**run, "reporting": reporting}, files or {}, force=force)
-        job = _Job(algorithm, env, folder, Meter(env.family_names, reporting["window"]), display)
+        job = _Job(algorithm, env, folder, Meter(env.family_names, reporting["window"]), display, export)
         job.resume() if resume else job.begin(seed)
         save_due = _due(checkpoint_seconds, checkpoint_updates)
         with display:
@@ -165,9 +181,7 @@ def train[S](
 
 
 def load_state[S](run_dir: str | Path, algorithm: Algorithm[S], env: TrainEnv, *, step: int | None = None) -> S:
-    """The state of a run, for evaluation.
-
-    A damaged newest checkpoint is an error here, unlike on resuming: no older policy is scored in its name.
+    """The state of a run.
 
     Args:
       run_dir: the run's folder.
@@ -182,22 +196,25 @@ def load_state[S](run_dir: str | Path, algorithm: Algorithm[S], env: TrainEnv, *
     folder, identity = Path(run_dir), _identity(algorithm)
     run = read_run(folder)
     check_same(folder, {key: run[key] for key in identity}, identity)
-    checkpoints = Checkpoints(folder, read_only=True)
-    template = _template(algorithm, env)
-    if step is None:
-        intact, state, _, damaged = checkpoints.newest(template)
-        if damaged:
-            first = next(iter(damaged.values()))
-            raise MtbenchError(f"{first}; step {intact} is intact: ask for that step, or resume the training")
-        return state
-    if step not in checkpoints.steps:
-        raise UsageError(f"{folder} has no checkpoint of step {step}, but of {checkpoints.steps}")
-    return checkpoints.restore(step, template)[0]
+    checkpoints = Checkpoints(folder)
+    return checkpoints.restore(checkpoints.choose(step), _template(algorithm, env))
+
+
+def checkpoint_folder(run_dir: str | Path, step: int | None = None) -> Path:
+    """The folder of an intact checkpoint; for its arguments and errors see `load_state`."""
+    checkpoints = Checkpoints(Path(run_dir))
+    return checkpoints.folder / str(checkpoints.choose(step))
 
 
 def _identity(algorithm: Algorithm[Any]) -> dict[str, Any]:
     config = json.loads(json.dumps(dataclasses.asdict(algorithm.config), default=str))
     return {"algorithm": algorithm.name, "config": config}
+
+
+def _refuse_infinite(config: Mapping[str, Any]) -> None:
+    for name, value in config.items():
+        if any(isinstance(x, float) and not math.isfinite(x) for x in jax.tree.leaves(value)):
+            raise UsageError(f"{name} = {value}: must be finite")
 
 
 def _strong(tree: Any) -> Any:
@@ -226,8 +243,17 @@ def _warn(text: str) -> None:
 class _Job[S]:
     """A training under way: its state, how far it is, and where it is recorded."""
 
-    def __init__(self, algorithm: Algorithm[S], env: TrainEnv, folder: Path, meter: Meter, display: Display):
+    def __init__(
+        self,
+        algorithm: Algorithm[S],
+        env: TrainEnv,
+        folder: Path,
+        meter: Meter,
+        display: Display,
+        export: Callable[[S, Path, int], None] | None,
+    ):
         self.algorithm, self.env, self.folder, self.meter, self.display = algorithm, env, folder, meter, display
+        self.export = export or (lambda state, folder, env_steps: None)
         self.checkpoints = Checkpoints(folder)
         self.per_update = int(algorithm.steps_per_update(env))
         self.update, self.saved_update, self.seconds = 0, -1, 0.0
@@ -242,7 +268,8 @@ class _Job[S]:
 
     def resume(self) -> None:
         """The newest intact checkpoint's state."""
-        step, self.state, progress, damaged = self.checkpoints.newest(_template(self.algorithm, self.env))
+        step, progress, damaged = self.checkpoints.newest()
+        self.state = self.checkpoints.restore(step, _template(self.algorithm, self.env))
         for newer, error in damaged.items():
             _warn(f"{error}; set aside as {self.checkpoints.set_aside(newer)}, going on from step {step}")
         self.update = self.saved_update = progress["update"]
@@ -255,7 +282,8 @@ class _Job[S]:
         if self.saved_update != self.update:
             sums = {name: value.tolist() for name, value in self.meter.sums.items()}  # floats survive JSON exactly
             progress = {"update": self.update, "seconds": self.seconds, "sums": sums}
-            self.checkpoints.save(self.update * self.per_update, self.state, progress)
+            env_steps, state = self.update * self.per_update, self.state
+            self.checkpoints.save(env_steps, state, progress, lambda folder: self.export(state, folder, env_steps))
             self.saved_update = self.update
 
     def loop(
@@ -288,8 +316,13 @@ class _Job[S]:
         """One update, timed; the first one compiles."""
         first, types = not self.compile_seconds, _types(self.state)
         started = time.perf_counter()
-        self.state, metrics = self._step(self.state)
+        self.state, metrics, finite = self._step(self.state)
         metrics = jax.device_get(metrics)
+        if not finite:
+            raise MtbenchError(
+                f"update {self.update + 1}: what is learnt is no longer finite; {self.checkpoints.folder}/"
+                f"{self.saved_update * self.per_update} is the last sound checkpoint: train anew with smaller steps"
+            )
         elapsed = time.perf_counter() - started
         self.meter.add(metrics)
         self.update += 1
@@ -317,9 +350,10 @@ class _Job[S]:
         )
 
 
-def _strong_step(algorithm: Algorithm[Any], env: TrainEnv, state: Any) -> tuple[Any, Metrics]:
+def _strong_step(algorithm: Algorithm[Any], env: TrainEnv, state: Any) -> tuple[Any, Metrics, jax.Array]:
     state, metrics = algorithm.train_step(env, state)
-    return _strong(state), metrics
+    numbers = [x for x in jax.tree.leaves(algorithm.learnt(state)) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return _strong(state), metrics, jnp.array([jnp.isfinite(x).all() for x in numbers]).all()
 
 
 def _types(state: Any) -> list[Any]:

@@ -98,7 +98,7 @@ class Tabletop:
             "jnt_stiffness": _put(m.jnt_stiffness, joints, scene.stiffness),
             "qpos_spring": _put(m.qpos_spring, at.joint_qpos, scene.spring),
             "dof_damping": _put(m.dof_damping, dofs, scene.damping).at[free_dofs].set(scene.free_drag),
-            "dof_armature": _put(m.dof_armature, dofs, scene.armature),
+            "dof_armature": _put(m.dof_armature, dofs, scene.armature).at[free_dofs[3:]].set(scene.free_armature),
         }
 
     def initial_state(self, key: jax.Array, task: Task) -> tuple[Array, Array]:
@@ -107,14 +107,15 @@ class Tabletop:
         spread = jax.random.uniform(key, (2, 3), minval=-1.0, maxval=1.0)
         hand = jnp.clip(start.hand + spread[0] * start.hand_spread, task.goal.hand_low, task.goal.hand_high)
         qpos = jnp.asarray(self.model.qpos0, jnp.float32)
-        qpos = qpos.at[at.hand_qpos].set(hand)
+        qpos = qpos.at[at.hand_qpos].set(hand + jnp.array(topology.SAG))
         qpos = qpos.at[at.free_qpos[:3]].set(start.object + spread[1] * start.object_spread)
         qpos = qpos.at[at.free_qpos[3:]].set(start.object_quat)
-        return qpos.at[at.joint_qpos].set(start.joints), jnp.zeros(self.model.nv)
+        qvel = jnp.zeros(self.model.nv).at[at.dofs].set(start.joint_speeds)
+        return qpos.at[at.joint_qpos].set(start.joints), qvel
 
     def init_carry(self, task: Task, sensors: Sensors) -> Carry:
         """See `Arena.init_carry`. The first observation repeats its frame as the previous one."""
-        return Carry(sensors["hand"], self._frame(task, sensors))
+        return Carry(sensors["hand"] - jnp.array(topology.SAG), self._frame(task, sensors))
 
     def control(self, task: Task, carry: Carry, action: Float[Array, 4]) -> tuple[Float[Array, 5], Carry]:
         """Moves the commanded hand by 1 cm per unit; a positive fourth number closes the gripper."""
@@ -145,7 +146,8 @@ class Tabletop:
     def observe(self, task: Task, sensors: Sensors, carry: Carry) -> tuple[Float[Array, 39], Carry]:
         """Meta-World's 39 numbers: this frame (18), the previous one (18), the goal (3; zeros when hidden).
 
-        A frame is the hand (3), the opening in [0, 1], two objects as position (3) and quaternion w x y z (4).
+        A frame is the hand (3), the opening in [0, 1], two objects as position (3) and orientation (4), which each
+        row writes as Meta-World does. Meta-World also clips the hand, to bounds that no hand comes to.
         """
         frame = self._frame(task, sensors)
         goal = task.goal.point if self.show_goal else jnp.zeros(3)
@@ -169,14 +171,15 @@ class Tabletop:
     def _frame(self, task: Task, sensors: Sensors) -> Float[Array, 18]:
         quantities = self.measure(task, sensors)
         opening = jnp.clip(quantities[rows.GRIPPER, :1] / topology.FINGER_GAP, 0.0, 1.0)
-        quats = {rows.OBJECT: sensors["object_quat"], rows.MECHANISM: sensors["mechanism_quat"]}
         parts = [sensors["hand"], opening]
         for place in range(2):
             which = task.goal.observed[place]
-            quat = jnp.zeros(4)
-            for quantity, value in quats.items():
-                quat = jnp.where(which == quantity, value, quat)
-            parts += [quantities[which], quat]
+            quat = jnp.where(which == rows.MECHANISM, sensors["mechanism_quat"], sensors["object_quat"])
+            # A sum, not a product of matrices, which accelerators round.
+            turned = (task.goal.orientation[place] * quat).sum(-1)
+            flipped = task.goal.orientation_positive[place] & (turned[jnp.argmax(jnp.abs(turned))] < 0)
+            written = jnp.where(flipped, -turned, turned) + task.goal.orientation_constant[place]
+            parts += [quantities[which], written]
         return jnp.concatenate(parts)
 
 

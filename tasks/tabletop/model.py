@@ -29,6 +29,8 @@ _HAND, _FREE, _MECHANISM, _FIXTURE, _PLANE = (1, 14), (2, 15), (4, 3), (8, 3), (
 HAND_MASS = 3.0
 # The hand rests 4.5 mm below its target, as Meta-World's does: experts rely on it, so gravity is not compensated.
 _HAND_KP, _HAND_KV = 6600.0, 281.0
+SAG = (0.0, 0.0, -HAND_MASS * 9.81 / _HAND_KP)
+"""From the commanded to the resting hand, metres."""
 _FINGER_KP, _FINGER_DAMPING, _FINGER_ARMATURE = 120.0, 300.0, 30.0
 FINGER_GAP = 0.1
 """Distance of the open claws, metres."""

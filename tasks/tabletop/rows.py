@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from mtbench.stages import MAX_STAGES, NEAR, Conditions, Stages
 
@@ -85,6 +86,8 @@ class Scene:
     """Sliding friction of the free object."""
     free_drag: Float[Array, ""]
     """Damping of the free joint, N s/m and N m s: for an unused object so large that it stays where it is parked."""
+    free_armature: Float[Array, ""]
+    """Inertia added to the free object's turning, kg m²: for one that keeps its orientation so large that it does."""
     mechanism_mass: Float[Array, ""]
     mechanism_pos: Float[Array, 3]
     mechanism_quat: Float[Array, 4]
@@ -108,6 +111,8 @@ class Initial:
     object_spread: Float[Array, 3]
     object_quat: Float[Array, 4]
     joints: Float[Array, 3]
+    joint_speeds: Float[Array, 3]
+    """Of the mechanism's joints: m/s, m/s, rad/s."""
 
 
 @struct.dataclass
@@ -125,6 +130,39 @@ class Goal:
     mechanism_tip: Float[Array, 3]
     observed: Int[Array, 2]
     """Quantities in the observation's two object places; `ORIGIN` for none."""
+    orientation: Float[Array, "2 4 4"]
+    """Beside each place stands this times the quaternion (w, x, y, z) of the body that the place is on, and …"""
+    orientation_constant: Float[Array, "2 4"]
+    """… this added. Zeros, constants and the order of the numbers are all told by the two."""
+    orientation_positive: Bool[Array, 2]
+    """Whether the sign is such that the largest number is positive; else it is the engine's."""
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """What stands beside an observed point for its orientation: four numbers, `numbers` or a quaternion."""
+
+    order: str = "wxyz"
+    """Of the quaternion. Meta-World has two ways: MuJoCo's `wxyz`, whose sign goes on continuously, and SciPy's `xyzw`
+    from a rotation matrix, whose largest number is positive."""
+    turn: Sequence[float] = (1.0, 0.0, 0.0, 0.0)
+    """From the body's frame to the one whose orientation is written (w, x, y, z): Meta-World's frame of a mesh."""
+    numbers: Sequence[float] | None = None
+    """Constant numbers in place of a quaternion."""
+
+    def matrix(self) -> Float[np.ndarray, "4 4"]:
+        """The written numbers as a linear function of the body's quaternion."""
+        if self.numbers is not None:
+            return np.zeros((4, 4))
+        w, x, y, z = self.turn
+        times_turn = np.array([[w, -x, -y, -z], [x, w, z, -y], [y, -z, w, x], [z, y, -x, w]])
+        return times_turn[["wxyz".index(letter) for letter in self.order]]
+
+
+WXYZ, XYZW = Orientation("wxyz"), Orientation("xyzw")
+ZEROS = Orientation(numbers=(0.0, 0.0, 0.0, 0.0))
+UPRIGHT = Orientation(numbers=(1.0, 0.0, 0.0, 0.0))
+"""The orientation of a body that does not move, w x y z, where the observed point is on another that does."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +198,20 @@ def sphere(radius: Any, pos: Sequence[Any] = (0.0, 0.0, 0.0), colour: str = "ste
     return Shape(SPHERE, (radius, 0.0, 0.0), pos, colour=colour)
 
 
-def vector(values: Sequence[Any]) -> Float[Array, " n"]:
+def vector(values: Sequence[Any]) -> Float[ArrayLike, " n"]:
     """Numbers and traced scalars as one float32 vector."""
-    return jnp.stack([jnp.asarray(value, jnp.float32) for value in values])
+    return stacked([scalar(value) for value in values])
+
+
+def scalar(value: Any) -> Float[ArrayLike, ""]:
+    """A number or a traced scalar as float32."""
+    return jnp.asarray(value, jnp.float32) if isinstance(value, jax.Array) else np.float32(value)
+
+
+def stacked(parts: Sequence[Any]) -> Any:
+    """Arrays as one with a new first axis. What no factor touches stays NumPy's: most of a row is constant, and JAX
+    would compile and run an operation for each part of it."""
+    return jnp.stack(parts) if any(isinstance(part, jax.Array) for part in parts) else np.stack(parts)
 
 
 def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
@@ -191,9 +240,7 @@ def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
             quat.append(vector((1.0, 0.0, 0.0, 0.0)))
             colour.append(0)
             used.append(0.0)
-    return Geoms(
-        jnp.stack(size), jnp.stack(pos), jnp.stack(quat), jnp.array(colour, jnp.int32), jnp.array(used, jnp.float32)
-    )
+    return Geoms(stacked(size), stacked(pos), stacked(quat), np.array(colour, np.int32), np.array(used, np.float32))
 
 
 @dataclass(frozen=True)
@@ -209,6 +256,7 @@ class Joint:
 
 
 # An unused joint must yield to nothing, yet keep the mass matrix well conditioned in float32.
+_UNTURNABLE = 1e2
 _LOCKED = {
     "slide": Joint((1.0, 0.0, 0.0), (-1.0, 1.0), damping=1e5, armature=1e3, stiffness=1e6),
     "hinge": Joint((0.0, 0.0, 1.0), (-1.0, 1.0), damping=1e4, armature=1e2, stiffness=1e5),
@@ -220,6 +268,7 @@ def scene(
     free: Sequence[Shape] = (),
     free_mass: Any = 0.2,
     free_friction: Any = 1.0,
+    free_turns: bool = True,
     mechanism: Sequence[Shape] = (),
     mechanism_mass: Any = 0.5,
     mechanism_pos: Sequence[Any] = PARKED_MECHANISM,
@@ -235,14 +284,15 @@ def scene(
         free=slot("free", free),
         mechanism=slot("mechanism", mechanism),
         fixtures=slot("fixtures", fixtures),
-        free_mass=jnp.asarray(free_mass, jnp.float32),
-        free_friction=jnp.asarray(free_friction, jnp.float32),
-        free_drag=jnp.float32(0.0 if free else 1e4),
-        mechanism_mass=jnp.asarray(mechanism_mass, jnp.float32),
+        free_mass=scalar(free_mass),
+        free_friction=scalar(free_friction),
+        free_drag=np.float32(0.0 if free else 1e4),
+        free_armature=np.float32(0.0 if free_turns else _UNTURNABLE),
+        mechanism_mass=scalar(mechanism_mass),
         mechanism_pos=vector(mechanism_pos),
         mechanism_quat=vector(mechanism_quat),
-        axis=jnp.stack([vector(j.axis) for j in joints]),
-        range=jnp.stack([vector(j.range) for j in joints]),
+        axis=stacked([vector(j.axis) for j in joints]),
+        range=stacked([vector(j.range) for j in joints]),
         damping=vector([j.damping for j in joints]),
         armature=vector([j.armature for j in joints]),
         stiffness=vector([j.stiffness for j in joints]),
@@ -267,11 +317,11 @@ class Stage:
 def conditions(rows: Sequence[Stage]) -> Conditions:
     """Rows as a table."""
     return Conditions(
-        subject=jnp.array([r.subject for r in rows], jnp.int32),
-        anchor=jnp.array([r.anchor for r in rows], jnp.int32),
-        offset=jnp.stack([vector(r.offset) for r in rows]),
-        weights=jnp.stack([vector(r.weights) for r in rows]),
-        relation=jnp.array([r.relation for r in rows], jnp.int32),
+        subject=np.array([r.subject for r in rows], np.int32),
+        anchor=np.array([r.anchor for r in rows], np.int32),
+        offset=stacked([vector(r.offset) for r in rows]),
+        weights=stacked([vector(r.weights) for r in rows]),
+        relation=np.array([r.relation for r in rows], np.int32),
         tolerance=vector([r.tolerance for r in rows]),
     )
 
@@ -284,9 +334,9 @@ def stages(*rows: Stage) -> Stages:
     padded = [*rows, *padding]
     return Stages(
         conditions=conditions(padded),
-        scale=jnp.array([r.scale for r in padded], jnp.float32),
-        required=jnp.array([r.required for r in padded]),
-        active=jnp.array([True] * len(rows) + [False] * len(padding)),
+        scale=np.array([r.scale for r in padded], np.float32),
+        required=np.array([r.required for r in padded]),
+        active=np.array([True] * len(rows) + [False] * len(padding)),
     )
 
 
@@ -301,11 +351,18 @@ def initial(
     object_spread: Sequence[float] = (0.0, 0.0, 0.0),
     object_quat: Sequence[Any] = (1.0, 0.0, 0.0, 0.0),
     joints: Sequence[Any] = (0.0, 0.0, 0.0),
+    joint_speeds: Sequence[Any] = (0.0, 0.0, 0.0),
     hand_spread: Sequence[float] = (0.02, 0.02, 0.02),
 ) -> Initial:
     """Writes the distribution of the initial state."""
     return Initial(
-        vector(hand), vector(hand_spread), vector(object), vector(object_spread), vector(object_quat), vector(joints)
+        hand=vector(hand),
+        hand_spread=vector(hand_spread),
+        object=vector(object),
+        object_spread=vector(object_spread),
+        object_quat=vector(object_quat),
+        joints=vector(joints),
+        joint_speeds=vector(joint_speeds),
     )
 
 
@@ -320,8 +377,11 @@ def goal(
     mechanism_point: Sequence[Any] = (0.0, 0.0, 0.0),
     mechanism_tip: Sequence[Any] = (0.0, 0.0, 0.0),
     observed: Sequence[int] = (OBJECT, ORIGIN),
+    orientation: Orientation = WXYZ,
+    second_orientation: Orientation = ZEROS,
 ) -> Goal:
     """Writes what is to be reached."""
+    orientations = (orientation, second_orientation)
     return Goal(
         vector(point),
         stages,
@@ -331,7 +391,10 @@ def goal(
         vector(object_tip),
         vector(mechanism_point),
         vector(mechanism_tip),
-        jnp.array(observed, jnp.int32),
+        np.array(observed, np.int32),
+        np.array([o.matrix() for o in orientations], np.float32),
+        np.array([o.numbers or ZEROS.numbers for o in orientations], np.float32),
+        np.array([o.order == "xyzw" for o in orientations]),
     )
 
 

@@ -195,5 +195,5 @@ def test_factors_set_by_hand():
     assert float(task.scene.free_mass) == pytest.approx(0.6)
     with pytest.raises(UsageError, match="did you mean object_mass"):
         family.with_factors(0, {"object_mas": 0.6})
-    with pytest.raises(UsageError, match=r"object_mass = 9 is outside \[0.4, 0.8\] kg"):
+    with pytest.raises(UsageError, match=r"object_mass = 9.0: expected within \[0.4, 0.8\] kg"):
         family.with_factors(0, {"object_mass": 9})

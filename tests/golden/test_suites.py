@@ -12,12 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import struct
+from scipy import stats
 
 import mtbench.suite as suites
-from mtbench import registry
+from mtbench import plan, registry
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.evaluate import evaluate, play, play_jobs
 from mtbench.policy import RandomPolicy
+from mtbench.region import Region
 from mtbench.task import digest
 
 DIGESTS = json.loads((Path(__file__).parent / "digests.json").read_text())
@@ -71,23 +73,95 @@ def test_certificates_hold():
         assert table["success"].mean() >= 0.98
 
 
+LIGHT = {"push": Region.of({"object_mass": (0.4, 0.5)})}
+HEAVY = Region.of({"object_mass": (0.7, 0.8)})
+
+
+def custom(*families, **more):
+    return plan.freeze(plan.custom(families, **more))
+
+
 def test_a_file_tells_all(tmp_path):
-    factors = {"push": {"object_mass": (0.6, 0.7), "goal_x": 0.05}}
-    suite = suites.custom(["push", "reach"], name="mine", train=70, iid=3, horizon=9, show_goal=False, factors=factors)
+    own = Region.of({"object_mass": [(0.6, 0.65), (0.7, 0.75)], "goal_x": 0.05}, [{"object_mass": (0.7, 0.8)}])
+    more = {"name": "mine", "tasks": {"train": 70, "iid": 3, "heavy": 4}, "horizon": 9, "show_goal": False}
+    suite = custom("push", "reach", regions={"*": {"push": own}, "heavy": {"push": HEAVY}}, **more)
     suite = replace(suite, certificates={"push": {17: 1}}, uncertified=("reach",), description='über "push"')
     path = tmp_path / "mine.toml"
-    path.write_text(suite.to_toml())
+    path.write_text(suites.to_toml(suite))
     again = suites.load(path)
     assert again == suite and again.digest == suite.digest
     ids = again.task_ids("train")
     assert [again.certificate(task_id) for task_id in ids if task_id.seed in (16, 17)] == [0, None, 1, None]
-    values = again.family("push").samples(np.arange(70))
-    assert values["object_mass"].min() >= 0.6 - 1e-6 and values["object_mass"].max() <= 0.7 + 1e-6
-    assert np.ptp(values["object_mass"]) > 0.09 and np.allclose(values["goal_x"], 0.05)
-    whole = suites.custom(["push", "reach"], name="mine", train=70, iid=3, horizon=9, show_goal=False)
-    assert whole.digest != suite.digest and whole.tables("train")["tabletop"].scene.free_mass.max() > 0.75
-    assert digest(suites.rows(ids[:5], again.families, again.factors)) == digest(again.rows(ids[:5]))
+    whole = custom("push", "reach", **more)
+    assert whole.digest != suite.digest and whole.tables("train")["tabletop"].scene.free_mass.max() > 0.77
+    assert str(whole.task_ids("train")[0]) == "push/1/0" and str(ids[0]) == f"push/1/0/{own.fingerprint}"
+    assert digest(suites.rows(ids[:5], again.families)) == digest(again.rows(ids[:5]))
     assert digest(jax.tree.map(lambda leaf: leaf[:5], again.tables("train")["tabletop"])) == digest(again.rows(ids[:5]))
+
+
+def test_tasks_are_drawn_from_their_region():
+    """Uniform over a union of intervals, never from a withheld combination, whose levels are each seen alone."""
+    family = registry.family("push")
+    union = {"object_mass": [(0.4, 0.5), (0.7, 0.75)], "goal_x": [(-0.1, 0.0), (0.05, 0.1)]}
+    corner = {"object_mass": (0.7, 0.8), "goal_x": (0.0, 0.1)}
+    region = Region.of(union, [corner])
+    values = {name: np.asarray(column) for name, column in family.samples(np.arange(4000), region).items()}
+    mass, goal = values["object_mass"], values["goal_x"]
+    heavy, right = mass > 0.6, goal > 0.02
+    assert np.all((mass <= 0.5 + 1e-6) | (mass >= 0.7 - 1e-6)) and not (heavy & right).any()
+    assert heavy.any() and right.any() and region.contains(values).all()
+    # A third of the mass's measure and of the goal's; the ninth part that is withheld is redrawn.
+    assert heavy.mean() == pytest.approx(1 / 4, abs=0.03) and right.mean() == pytest.approx(1 / 4, abs=0.03)
+    assert stats.kstest(mass[heavy], stats.uniform(0.7, 0.05).cdf).pvalue > 1e-3
+    points = Region.of({"object_mass": [(0.4, 0.4), (0.6, 0.6), (0.8, 0.8)]})
+    found, counts = np.unique(np.asarray(family.samples(np.arange(3000), points)["object_mass"]), return_counts=True)
+    np.testing.assert_allclose(found, [0.4, 0.6, 0.8])
+    assert counts.min() > 900
+    assert Region.from_table(region.table()) == region and hash(region) != hash(points)
+    assert all(np.asarray(family.accepts(family.sample(seed, region), region)) for seed in range(3))
+
+
+def test_a_suite_is_divided_by_factor_values():
+    suite = custom("push", "reach", name="mine", tasks={"train": 3, "iid": 60})
+    # No task of reach lies in a sliver that thin.
+    far = Region.of({"goal_y": 0.80001})
+    parts = suite.divided("halves", "iid", {"light": LIGHT, "heavy": {"push": HEAVY, "reach": far}})
+    assert parts.splits.keys() == {"train", "light", "heavy"} and parts.protocols["ours"].splits == ("light", "heavy")
+    for split, low, high in (("light", 0.4, 0.5), ("heavy", 0.7, 0.8)):
+        ids = parts.task_ids(split)
+        mass = [values["object_mass"] for task, values in parts.factors(split).items() if task.family == "push"]
+        assert 5 < len(mass) < 30 and low - 1e-6 <= min(mass) <= max(mass) <= high + 1e-6
+        assert set(ids) < set(suite.task_ids("iid")), "tasks keep their names"
+    filtered = suite.filtered("light", "iid", LIGHT)
+    assert filtered.splits["iid"]["push"] == parts.splits["light"]["push"]
+    assert filtered.splits["iid"]["reach"] == suite.splits["iid"]["reach"], "a family that is not named stays whole"
+    envs = filtered.envs("mujoco")
+    assert len(evaluate(envs, filtered, RandomPolicy(4), name="random", protocol="ours")) == len(
+        filtered.task_ids("iid")
+    )
+    with pytest.raises(MtbenchError, match="task reach/1000000 is in light and in heavy"):
+        suite.divided("both", "iid", {"light": LIGHT, "heavy": {"push": HEAVY}})
+    with pytest.raises(UsageError, match="no task of iid lies in part none"):
+        suite.divided("none", "iid", {"none": {name: Region.of({"goal_x": 0.0333}) for name in suite.families}})
+    with pytest.raises(UsageError, match="unknown factor of push 'mass': did you mean"):
+        suite.filtered("x", "iid", {"push": Region.of({"mass": 1})})
+
+
+def test_experts_certify_a_plan():
+    regions = {"train": {"reach": Region.of({"goal_x": (0.0, 0.1)})}, "far": {"reach": Region.of({"goal_y": 0.9})}}
+    tasks = {"train": 2, "iid": 2, "far": 1}
+    wanted = plan.custom(["reach", "door-close"], name="mine", tasks=tasks, held_out=["push"], regions=regions)
+    assert wanted.splits["iid"].regions == regions["train"] and wanted.splits["far"].families == ("reach",)
+    assert wanted.families == ("reach", "door-close", "push") and wanted.splits["family"].families == ("push",)
+    played = []
+    certified = plan.certify([wanted], lambda what, done, total: played.append((what, done, total)))
+    assert played[0] == ("tabletop, 200 steps, episode 0", 69, 69)
+    suite = plan.freeze(wanted, certified)
+    assert not suite.uncertified and suite.splits["family"]["push"][0] == plan.FIRST_SEED["family"]
+    later = plan.freeze(wanted, {**certified, (suite.task_id("train", "reach", 0), 200): 2})
+    assert later.certificates == {"reach": {0: 2}}
+    with pytest.raises(MtbenchError, match="reach: its expert solves 0 of 2 tasks of split train within 200 steps"):
+        plan.freeze(wanted, {})
 
 
 @pytest.mark.parametrize(
@@ -97,18 +171,39 @@ def test_a_file_tells_all(tmp_path):
         (["reach", "rech"], {}, "unknown family 'rech': did you mean reach"),
         (["reach", "push", "reach"], {}, "family reach is named twice"),
         (["reach"], {"name": "STARTER"}, "'STARTER' is installed and frozen: choose another name"),
-        (["reach"], {"train": 0}, "train = 0: expected a whole number from 1 to 1,000,000"),
-        (["reach"], {"factors": {"push": {}}}, "unknown family with factors in suite custom 'push'"),
-        (["push"], {"factors": {"push": {"object_mas": 1}}}, "unknown factor of push .object_mas.: did you mean"),
-        (["push"], {"factors": {"push": {"object_mass": (0.7, 0.6)}}}, r"\[0.7, 0.6\]: expected low <= high"),
-        (["push"], {"factors": {"push": {"object_mass": (0.6, 9)}}}, r"within \[0.4, 0.8\] kg"),
-        (["push"], {"factors": {"push": {"object_mass": (0.6, 0.7, 0.8)}}}, "expected a number, or low and high"),
-        (["push"], {"factors": {"push": {"object_x": 0, "goal_x": 0, "object_y": 0.7, "goal_y": 0.8}}}, "wider range"),
+        (["reach"], {"tasks": {"train": 0}}, "train = 0: expected a whole number from 1 to 1,000,000"),
+        (["reach"], {"horizon": 0}, "horizon = 0: expected a whole number"),
+        (["reach"], {"tasks": {"family": 3}}, "split family has no families"),
+        (["reach"], {"regions": {"*": {"push": Region()}}}, "unknown family with a region in suite custom 'push'"),
+        (["reach"], {"regions": {"tran": {}}}, "unknown split of suite custom 'tran': did you mean train"),
+        (["push"], {"regions": {"*": {"push": {"object_mas": 1}}}}, "unknown factor of push .object_mas.: did you"),
+        (["push"], {"regions": {"*": {"push": {"object_mass": (0.7, 0.6)}}}}, "is empty, expected low <= high"),
+        (["push"], {"regions": {"*": {"push": {"object_mass": []}}}}, "is empty, expected at least one interval"),
+        (["push"], {"regions": {"*": {"push": {"object_mass": (0.6, 9)}}}}, r"within \[0.4, 0.8\] kg"),
+        (["push"], {"regions": {"*": {"push": {"object_mass": float("nan")}}}}, "is empty"),
+        (["push"], {"regions": {"*": {"push": {"object_mass": (0.6, 0.7, 0.8)}}}}, "expected a number, low and high"),
+        (["push"], {"regions": {"*": {"push": {"object_mass": [(0.5, 0.6), (0.6, 0.7)]}}}}, "overlap at 0.6: join"),
+        (["push"], {"regions": {"*": {"push": {"object_mass": [(0.5, 0.5), (0.6, 0.7)]}}}}, "would never be drawn"),
+        (
+            ["push"],
+            {"regions": {"*": {"push": {"object_x": 0, "goal_x": 0, "object_y": 0.7, "goal_y": 0.8}}}},
+            "no draw for task 0 is a task at all .* allow a wider region",
+        ),
     ],
 )  # fmt: skip
 def test_bad_requests_name_the_argument(families, more, words):
     with pytest.raises(UsageError, match=words):
-        suites.custom(families, **more)
+        regions = {
+            split: {name: region if isinstance(region, Region) else Region.of(region) for name, region in t.items()}
+            for split, t in more.get("regions", {}).items()
+        }
+        custom(*families, **{**more, "regions": regions})
+
+
+def test_what_is_withheld_may_not_be_everything():
+    everything = Region.of(withheld=[{"object_mass": (0.4, 0.8)}])
+    with pytest.raises(UsageError, match="not together: object_mass 0.4 to 0.8 of split train: no draw for task 0"):
+        custom("push", regions={"train": {"push": everything}})
 
 
 def test_bad_files_name_the_entry(tmp_path):
@@ -122,7 +217,7 @@ def test_bad_files_name_the_entry(tmp_path):
     splits = {"train": train, "family": {"sweep": (5,)}}
     protocol = suites.EvaluationProtocol("ours", ("family",), 1, episodes=1, adaptation_episodes=0, horizon=9)
     draft = suites.Suite("x", 1, "", ("reach", "push", "sweep"), 9, True, splits, protocols={"ours": protocol})
-    text = suites.freeze(draft).to_toml()
+    text = suites.to_toml(draft.frozen())
     path = tmp_path / "x.toml"
     for old, new, words in (
         ('"push", "sweep"]', '"push", "push"]', "family push is named twice"),
@@ -134,7 +229,7 @@ def test_bad_files_name_the_entry(tmp_path):
         ('push = "0-2"', 'push = "0-"', "splits.train.push: '0-' is no seed or range of seeds"),
         ('push = "0-2"', 'push = "0-4000000000"', "at most 1,000,000 seeds below"),
         ('push = "0-2"', "push = 3", "unexpected form"),
-        ("tasks_per_family = 1", "tasks_per_family = 2", "tasks_per_family = 2: family has 1 of sweep"),
+        ("tasks_per_family = 1", "tasks_per_family = 2", "tasks_per_family = 2: no family has more than 1"),
         ("episodes = 1", "episode = 1", "unexpected form .*episode"),
         ("horizon = 9\n", "horizon = \n", "Invalid value"),
         ("horizon = 9\n", "", "lacks horizon"),
@@ -155,7 +250,7 @@ def test_bad_files_name_the_entry(tmp_path):
 
 def test_changed_rows_are_refused():
     """As after an edit of a family: the file is sound, but its rows are other ones now."""
-    suite = suites.custom(["reach"], train=2, iid=2)
+    suite = custom("reach", tasks={"train": 2, "iid": 2})
     changed = replace(suite, digests={**suite.digests, "train": "0" * 16})
     with pytest.raises(MtbenchError, match="split train: rows have digest"):
         changed.vector_env(2)
@@ -190,7 +285,7 @@ class Seen:
 
 def test_protocols_are_played():
     """Adaptation episodes are remembered and not scored, the horizon is the protocol's, goal and family are hidden."""
-    suite = suites.custom(["reach", "push"], train=2, iid=3, horizon=9, show_goal=False)
+    suite = custom("reach", "push", tasks={"train": 2, "iid": 3}, horizon=9, show_goal=False)
     envs = suite.envs("mujoco")
     env = envs["tabletop"]
     protocol = suites.EvaluationProtocol("k-shot", ("train", "iid"), 2, episodes=2, adaptation_episodes=3, horizon=5)

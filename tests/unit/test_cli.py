@@ -38,8 +38,20 @@ def trained(tmp_path_factory):
     """A run on a suite of one's own, whose file is gone since."""
     folder = tmp_path_factory.mktemp("runs")
     suite = folder / "near.toml"
-    small = ["--iid", "6", "--horizon", "40"]
-    assert run("freeze", suite, "--families", "reach", "--factors", "reach.goal_x=0:0.05", *small) == 0
+    small = ["--tasks", "iid=6", "--horizon", "40", "--no-certify"]
+    assert (
+        run(
+            "freeze",
+            suite,
+            "--families",
+            "reach",
+            "--factors",
+            "reach.goal_x=0:0.05",
+            "iid/reach.goal_y=0.8:0.9",
+            *small,
+        )
+        == 0
+    )
     assert run("train", suite, "--run-dir", folder / "first", "--total-steps", "256", *SMALL) == 0
     suite.unlink()
     return folder / "first"
@@ -60,6 +72,77 @@ def test_train_eval_render(trained, capsys):
     assert not re.search(r'(src|href)="https?:', page)
     assert run("eval", trained, *words) == 2
     assert "exists: --force overwrites it" in capsys.readouterr().err
+
+
+def test_an_exported_policy_acts_as_the_run_did(trained, tmp_path, capsys):
+    """Bit for bit, also without the run, and the score is that of the run."""
+    import jax
+    import jax.numpy as jnp
+    import polars as pl
+
+    import mtbench
+    from mtbench.baselines.mt_ppo import MTPPO, MTPPOConfig
+    from mtbench.policy import PolicyInput
+    from mtbench.training import load_state, read_run
+
+    folder, words = tmp_path / "policy", ("--protocol", "ours", "--tasks-per-family", "3", "--episodes", "2")
+    assert run("export", trained, folder, "--seed", "0") == 0
+    assert "mtbench eval" in capsys.readouterr().out
+    assert {path.name for path in folder.iterdir()} == {"policy.json", "suite.toml", "seed-0.safetensors"}
+    assert run("export", trained, folder) == 2
+    assert "exists: --force overwrites it" in capsys.readouterr().err
+    assert run("export", trained, folder, "--step", "256", "--force") == 0
+
+    config = {k: tuple(v) if isinstance(v, list) else v for k, v in read_run(trained)["config"].items()}
+    algorithm = MTPPO(MTPPOConfig(**config))
+    env = mtbench.load_suite(folder / "suite.toml").vector_env(16, "train", "mujoco")
+    learnt = algorithm.policy(load_state(trained, algorithm, env), 0)
+    no = jnp.zeros(32, bool)
+    observation = jax.random.normal(jax.random.key(0), (32, env.observation_size))
+    seen = PolicyInput(observation, jnp.ones((32, 1)), jnp.zeros(32), no, no)
+    act = jax.jit(jax.vmap(lambda policy, seen: policy.act(jax.random.key(0), (), seen)[1], (None, 0)))
+    actions = act(learnt, seen)
+    assert np.ptp(actions) > 0.01
+    for source in (folder, trained):
+        np.testing.assert_array_equal(act(mtbench.load_policy(source), seen), actions)
+
+    moved = trained.rename(trained.with_name("gone"))
+    try:
+        assert run("eval", folder, *words) == 0
+        picture = tmp_path / "last.png"
+        small = ["--rows", "1", "--columns", "1", "--width", "64", "--height", "48", "--seconds", "0.1"]
+        assert run("render", folder, "--out", picture, *small) == 0 and picture.exists()
+    finally:
+        moved.rename(trained)
+    read = [pl.read_parquet(place / "eval" / "ours" / "episodes.parquet") for place in (trained, folder)]
+    assert read[0].equals(read[1]) and set(read[0]["policy"]) == {"mt-ppo", "random", "expert"}
+    card = json.loads((folder / "eval" / "ours" / "scorecard.json").read_text())
+    assert card["metadata"]["policy"]["training"]["env_steps"] == 256
+
+
+def test_eval_of_a_function(trained, tmp_path, monkeypatch, capsys):
+    """A user's own policy, from a module in the working folder, and what is wrong with it."""
+    import polars as pl
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "import jax.numpy as jnp\nfrom mtbench.policy import RandomPolicy\n"
+        "def make():\n    return RandomPolicy(4)\n"
+        "def wrong():\n    return RandomPolicy(7)\n"
+    )
+    words = ("--suite", trained / "suite.toml", "--tasks-per-family", "3", "--episodes", "2")
+    assert run("eval", "mine:make", *words) == 0
+    rows = pl.read_parquet(tmp_path / "mine.make" / "eval" / "near" / "episodes.parquet")
+    same = [rows.filter(policy=name).drop("policy") for name in ("mine:make", "random")]
+    assert len(same[0]) == 6 and same[0].equals(same[1])  # it is the random policy, by another name
+    capsys.readouterr()
+    for source, message in (
+        ("mine:wrong", "act returns an action float32[7], expected floating-point [4]"),
+        ("mine:mak", "unknown function of mine 'mak': did you mean make"),
+    ):
+        assert run("eval", source, *words) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("mtbench: ") and message in error and len(error.splitlines()) == 1
 
 
 def test_render_writes_a_video_that_moves(tmp_path):
@@ -108,14 +191,35 @@ def test_stills_show_a_task_before_and_after(tmp_path):
         (["freeze", "{tmp}/x.toml", "--families", "reach", "rech"], "unknown family 'rech': did you mean reach"),
         (
             ["freeze", "{tmp}/x.toml", "--families", "reach", "--factors", "reach.goal_x"],
-            "--factors reach.goal_x: expected FAMILY.FACTOR=VALUE or FAMILY.FACTOR=LOW:HIGH",
+            "--factors reach.goal_x: expected FAMILY.FACTOR=VALUE, LOW:HIGH or LOW:HIGH,LOW:HIGH",
         ),
+        (
+            ["freeze", "{tmp}/x.toml", "--families", "reach", "--factors", "train/reach.goal_x=0:9"],
+            "reach: goal_x = [0.0, 9.0]: expected within [-0.1, 0.1] m",
+        ),
+        (
+            ["freeze", "{tmp}/x.toml", "--families", "reach", "push", "--withhold", "push.goal_x=0+reach.goal_x=0"],
+            "expected factors of one family",
+        ),
+        (["freeze", "{tmp}/x.toml", "--families", "reach", "--tasks", "iid"], "--tasks iid: expected SPLIT=COUNT"),
         (["freeze", "{tmp}/x", "--families", "reach"], "must end in .toml"),
         (
             ["eval", "{run}", "--protocol", "metaworld-ml", "--out", "{tmp}/e"],
             "unknown protocol of near",
         ),
+        (
+            ["train", "MT1/reach", "--run-dir", "{tmp}/r", "--learning-rate", "inf"],
+            "learning_rate = inf: must be finite",
+        ),
         (["eval", "{tmp}/nothing"], "{tmp}/nothing"),
+        (["eval", "{run}", "--suite", "MT10"], "acts on Sizes(observation="),
+        (["eval", "{run}", "--step", "3"], "has no checkpoint of step 3, but of [256"),
+        (["eval", "nowhere:make"], "nowhere:make: --suite NAME says on which tasks"),
+        (["render", "nowhere:make", "--suite", "MT1/reach"], "cannot import nowhere"),
+        (["export", "{tmp}/nothing", "{tmp}/p"], "{tmp}/nothing holds no run"),
+        (["export", "{run}", "{tmp}/p", "--seed", "7"], "{run} has no policy of seed 7, but of [0]"),
+        (["export", "{run}", "{run}"], "suite.toml exists: --force overwrites it"),
+        (["export", "{run}", "/dev/null/p"], "cannot write to /dev/null/p"),
         (["eval", "{run}", "--splits", "idd", "--out", "{tmp}/e"], "unknown split"),
         (["eval", "{run}", "--out", "/dev/null/e"], "cannot write to /dev/null/e"),
         (["render", "no-such-thing"], "unknown run folder, suite or family 'no-such-thing'"),
@@ -147,8 +251,20 @@ def test_a_damaged_checkpoint_and_another_digest(trained, tmp_path, capsys):
     shutil.copytree(trained, copy)
     record = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps({**record, "digest": "0" * 16}))
-    assert run("eval", copy, "--out", tmp_path / "scores") == 2
+    assert run("eval", copy, "--out", tmp_path / "scores") == 1
     assert "with digest 0000000000000000, its suite.toml has" in capsys.readouterr().err
+    # A failure is a failure in every command.
+    for damage, message in (
+        (lambda: (copy / "run.json").write_text('{"schema"'), "run.json is damaged"),
+        (lambda: shutil.rmtree(copy / "checkpoints"), "has no checkpoint"),
+    ):
+        shutil.rmtree(copy)
+        shutil.copytree(trained, copy)
+        damage()
+        for words in (["eval"], ["render"], ["export"]):
+            assert run(*words, copy, *([tmp_path / "p"] if words == ["export"] else [])) == 1
+            error = capsys.readouterr().err
+            assert error.startswith("mtbench: ") and message in error and len(error.splitlines()) == 1
 
 
 def test_no_gl_library_names_the_package(monkeypatch):

@@ -29,7 +29,7 @@ def envs(tmp_path_factory):
     splits = {"train": {"reach": tuple(range(50)), "push": (3, 1)}}
     ours = suites.EvaluationProtocol("ours", ("train",), 2, episodes=1, adaptation_episodes=0, horizon=200)
     pair = suites.Suite("PAIR", 1, "Two families", ("reach", "push"), 200, True, splits, protocols={"ours": ours})
-    path.write_text(suites.freeze(pair).to_toml())
+    path.write_text(suites.to_toml(pair.frozen()))
     suites.catalogue()["PAIR"] = path
     adapter.register()
     made = gymnasium.make_vec(

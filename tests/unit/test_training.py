@@ -57,11 +57,13 @@ class Toy:
         return ToyState(jax.random.split(key, SEEDS), weights, 0)
 
     def train_step(self, env, state):
-        if self.action:
+        if self.action not in ("", "break"):
             jax.debug.callback(self._act, state.count)
         pairs = jax.vmap(jax.random.split)(state.key)
         noise = jax.vmap(lambda key: jax.random.normal(key, (self.config.hidden[0],)))(pairs[:, 1])
         w = jnp.sin(3.0 * state.weights["w"]) + self.config.learning_rate * noise
+        if self.action == "break":
+            w = jnp.where(state.count == self.at, jnp.inf, w)
         weights = {**state.weights, "w": w, "half": state.weights["half"] * jnp.bfloat16(0.99)}
         episodes = jnp.stack([jnp.full(SEEDS, 7), jnp.round(jnp.abs(3 * w[:, 0])), jnp.zeros(SEEDS)], 1)
         metrics = {
@@ -78,6 +80,9 @@ class Toy:
 
     def policy(self, state, seed):
         return state.weights["w"][seed]
+
+    def learnt(self, state):
+        return state.weights
 
     def _act(self, count):
         if count == self.at and self.action == "die":
@@ -208,6 +213,19 @@ def test_second_ctrl_c_stops_at_once(tmp_path):
     assert load_state(tmp_path / "run", Toy(), ToyEnv()).count == 8
 
 
+def test_resume_after_kill_before_the_first_checkpoint(tmp_path, half_way, reference):
+    for seal in half_way.glob("checkpoints/*/seal.json"):
+        seal.rename(seal.with_name(".seal.7.partial.json"))  # killed while a checkpoint was completed
+    with pytest.raises(MtbenchError, match="has no checkpoint") as caught:  # not this run: it has metrics
+        run(half_way, resume=True)
+    assert not isinstance(caught.value, UsageError) and len(lines(half_way)) == 5
+    (half_way / "metrics.jsonl").unlink()
+    assert_same_run(half_way, run(half_way, resume=True, progress=False), reference)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".run.7.partial.json").write_text('{"sche')  # killed while run.json was written
+    assert run(tmp_path / "new", total_steps=STEPS, progress=False).updates == 1
+
+
 def test_resuming_a_finished_run_changes_nothing(half_way):
     before = lines(half_way)
     assert run(half_way, total_steps=15 * STEPS, resume=True, progress=False).updates == 15
@@ -224,6 +242,20 @@ def test_load_state(half_way, reference):
 
 
 # -------------------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_infinite_hyper_parameter(tmp_path, value):
+    with pytest.raises(UsageError, match=f"learning_rate = {value}: must be finite"):
+        run(tmp_path / "run", Toy(ToyConfig(learning_rate=value)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_that_stops_being_finite(tmp_path):
+    with pytest.raises(MtbenchError, match=r"update 10: .* no longer finite; .*checkpoints/64 is the last sound"):
+        run(tmp_path / "run", Toy(at=9, action="break"), progress=False)
+    state = load_state(tmp_path / "run", Toy(), ToyEnv())
+    assert state.count == 8 and np.isfinite(state.weights["w"]).all()
 
 
 def test_folder_that_holds_a_run(half_way):
@@ -295,7 +327,7 @@ def test_folder_in_use(tmp_path):
 def damage(run_dir, update, how):
     """Damages a checkpoint: the largest file of its arrays, or what it says about progress."""
     folder = run_dir / "checkpoints" / str(update * STEPS)
-    files = [path for path in (folder / "default").rglob("*") if path.is_file()]
+    files = [path for path in (folder / "state").rglob("*") if path.is_file()]
     path = max(files, key=lambda path: path.stat().st_size)
     raw = bytearray(path.read_bytes())
     if how == "truncate":
@@ -325,7 +357,7 @@ def test_damaged_checkpoint(half_way, reference, capfd, how):
 
 def test_kill_while_saving(half_way, reference):
     (half_way / "checkpoints" / "120" / "seal.json").unlink()  # as if killed before the checkpoint was complete
-    (half_way / "checkpoints" / "160.orbax-checkpoint-tmp").mkdir()
+    (half_way / "checkpoints" / "160" / "state.orbax-checkpoint-tmp").mkdir(parents=True)
     assert load_state(half_way, Toy(), ToyEnv()).count == 10
     assert_same_run(half_way, run(half_way, resume=True, progress=False), reference)
 
@@ -346,15 +378,15 @@ def test_checkpoint_of_another_state(half_way, monkeypatch):
 def test_full_disk(tmp_path, reference, monkeypatch):
     import orbax.checkpoint as ocp
 
-    save = ocp.CheckpointManager.save
+    save = ocp.Checkpointer.save
 
-    def full(manager, step, **options):
-        if step == 12 * STEPS:
+    def full(checkpointer, directory, arrays):
+        if directory.parent.name == str(12 * STEPS):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return save(manager, step, **options)
+        return save(checkpointer, directory, arrays)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ocp.CheckpointManager, "save", full)
+        patch.setattr(ocp.Checkpointer, "save", full)
         with pytest.raises(MtbenchError, match=r"cannot save .*96: the disk is full; --resume goes on from step 64"):
             run(tmp_path / "run", progress=False)
     result = run(tmp_path / "run", resume=True, progress=False)

@@ -18,6 +18,8 @@ _HEIGHT = 0.115
 """Height of the placement point, the middle of the button's axis."""
 _FACE, _PRESSED = 0.193, 0.1
 """How far the button stands out from that point, released and at the goal."""
+_FACING_UP = rows.Orientation(numbers=(0.707388, -0.706825, 0.0, 0.0))
+"""Meta-World turns the button's body; here its shapes are."""
 
 
 def _build(factors: Mapping[str, Array], *, up: bool, tolerance: float, wall_y: float | None = None) -> Task:
@@ -64,6 +66,7 @@ def _build(factors: Mapping[str, Array], *, up: bool, tolerance: float, wall_y: 
             point=[p + _PRESSED * a for p, a in zip(place, axis, strict=True)],
             mechanism_point=pos(0.0, -_FACE, 0.0),
             observed=(MECHANISM, rows.ORIGIN),
+            orientation=_FACING_UP if up else rows.WXYZ,
             stages=rows.stages(
                 approach,
                 Stage(

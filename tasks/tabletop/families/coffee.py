@@ -17,6 +17,8 @@ from .grasping import GENTLE, grasp, held
 
 _UNDER_THE_SPOUT = 0.22
 """How far before the machine's middle the mug stands when it is filled, metres."""
+_ASKEW = (0.99955, 0.0, 0.0, -0.03)
+"""Meta-World's mug, which begins in the air, comes to rest 3.4 degrees askew."""
 _BUTTON = (0.0, -0.22, 0.3)
 _WIDTH = 0.05
 """Width of the mug."""
@@ -72,8 +74,9 @@ def _coffee_pull(factors: Mapping[str, Array]) -> Task:
     x, y = factors["object_x"], factors["object_y"]
     return Task(
         scene=_scene(factors, x, y + _UNDER_THE_SPOUT),
-        initial=rows.initial(hand=rows.HAND_START_NEAR, object=(x, y, 0.0)),
+        initial=rows.initial(hand=rows.HAND_START_NEAR, object=(x, y, 0.0), object_quat=_ASKEW),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=(factors["goal_x"], factors["goal_y"], 0.0),
             stages=rows.stages(
                 Stage(TCP, OBJECT, 0.035, (0, 0, 0.02), scale=0.15),
@@ -92,9 +95,11 @@ def _coffee_push(factors: Mapping[str, Array]) -> Task:
         initial=rows.initial(
             hand=rows.HAND_START_NEAR,
             object=(factors["object_x"], factors["object_y"], 0.0),
+            object_quat=_ASKEW,
             object_spread=(0.01, 0.01, 0.0),
         ),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=(x, y, 0.0),
             stages=rows.stages(
                 Stage(TCP, OBJECT, 0.035, (0, 0, 0.02), scale=0.15),

@@ -20,9 +20,10 @@ _SPREAD = (0.01, 0.01, 0.0)
 
 def _push_back(factors: Mapping[str, Array]) -> Task:
     return Task(
-        scene=rows.scene(**objects.free(factors, objects.cube(factors, colour="teal"))),
+        scene=rows.scene(**objects.free(factors, objects.cube(factors, colour="teal")), free_turns=False),
         initial=rows.initial(object=(factors["object_x"], factors["object_y"], _HALF), object_spread=_SPREAD),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=(factors["goal_x"], factors["goal_y"], _HALF),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.03, scale=0.15),
@@ -38,7 +39,7 @@ def _sweep(factors: Mapping[str, Array]) -> Task:
     shape = objects.cube(factors, (0.0, 0.0, _HALF), "amber")
     return Task(
         scene=rows.scene(**objects.free(factors, shape)),
-        initial=rows.initial(object=(factors["object_x"], factors["object_y"], 0.0), object_spread=_SPREAD),
+        initial=rows.initial(object=(factors["object_x"], factors["object_y"], _HALF), object_spread=_SPREAD),
         goal=rows.goal(
             point=(0.5, factors["object_y"], 0.01),
             stages=rows.stages(

@@ -31,6 +31,7 @@ def _build(factors: Mapping[str, Array]) -> Task:
             point=(x, y + 0.03, 0.03),
             mechanism_point=(0.0, -0.05, 0.0),
             observed=(MECHANISM, rows.ORIGIN),
+            orientation=rows.UPRIGHT,
             stages=rows.stages(
                 Stage(rows.TCP, MECHANISM, tolerance=0.065, offset=(0.0, 0.0, 0.05), scale=0.15),
                 Stage(MECHANISM, rows.GOAL, tolerance=0.07, scale=0.05, required=True),

@@ -17,10 +17,15 @@ from .placing import placed
 _HEIGHT = 0.15
 """Height of the placement point, the middle of the frame."""
 _HANDLE = (0.3757, -0.1071, 0.0)
+_ORIENTATION = rows.Orientation("xyzw", turn=(0.151171, 0.690758, -0.150621, 0.690879))
+"""That of the handle's mesh in Meta-World."""
 _PANEL = (0.2, 0.0, 0.0)
 """Middle of the panel, in the hinge's frame."""
-_AJAR = -1.3
-"""Where Meta-World's open door comes to rest: its frame pushes it there from -1.57 within thirty steps."""
+_OPEN, _SWING = -1.5708, 0.27
+"""Where the open door starts, radians, and how far it swings by itself: Meta-World's frame pushes it."""
+_GYRATION_SQUARED = 0.0665
+"""Inertia of the door about its hinge per kilogram, m²."""
+_ARMATURE = 0.003
 
 FRAME = (
     rows.box((0.016, 0.106, 0.15), (0.204, 0.0, 0.0), "walnut"),
@@ -51,7 +56,7 @@ def _task(factors: Mapping[str, Array], initial: rows.Initial, shift: tuple[floa
             mechanism=_door(factors["grip_length"] / 2),
             mechanism_mass=factors["door_mass"],
             mechanism_pos=(x - 0.185, y - 0.1, _HEIGHT),
-            hinge=rows.Joint((0.0, 0.0, 1.0), (-2.0, 0.0), damping=factors["door_damping"], armature=0.003),
+            hinge=rows.Joint((0.0, 0.0, 1.0), (-2.0, 0.0), damping=factors["door_damping"], armature=_ARMATURE),
             fixtures=placed(FRAME, (x, y, _HEIGHT)),
         ),
         initial=initial,
@@ -60,6 +65,7 @@ def _task(factors: Mapping[str, Array], initial: rows.Initial, shift: tuple[floa
             mechanism_point=_HANDLE,
             mechanism_tip=_PANEL,
             observed=(MECHANISM, rows.ORIGIN),
+            orientation=_ORIENTATION,
             stages=rows.stages(*stages),
         ),
         family=0,
@@ -69,8 +75,8 @@ def _task(factors: Mapping[str, Array], initial: rows.Initial, shift: tuple[floa
 def _open(factors: Mapping[str, Array]) -> Task:
     return _task(
         factors,
-        # Meta-World's hand starts at x 0; with the spread of the start, its expert then comes down on the wrong side.
-        rows.initial(hand=(-0.03, 0.6, 0.2)),
+        # Farther to the side, Meta-World's expert would come down on the wrong side of the handle.
+        rows.initial(hand=(-0.01, 0.6, 0.2)),
         (-0.3, -0.45),
         Stage(HAND, MECHANISM, tolerance=0.09, offset=(-0.02, 0.02, 0.0), scale=0.2),
         # Ajar, then by the hinge's angle: seen along x, a closed door does not begin to move.
@@ -81,9 +87,12 @@ def _open(factors: Mapping[str, Array]) -> Task:
 
 
 def _close(factors: Mapping[str, Array]) -> Task:
+    # The push as a speed, which the damping uses up over that angle.
+    inertia = factors["door_mass"] * _GYRATION_SQUARED + _ARMATURE
+    speed = _SWING * factors["door_damping"] / inertia
     return _task(
         factors,
-        rows.initial(hand=(-0.5, 0.6, 0.2), joints=(0.0, 0.0, _AJAR)),
+        rows.initial(hand=(-0.5, 0.6, 0.2), joints=(0.0, 0.0, _OPEN), joint_speeds=(0.0, 0.0, speed)),
         (0.2, -0.2),
         Stage(HAND, MECHANISM_TIP, tolerance=0.13, weights=(1, 1, 0.5), scale=0.3),
         Stage(MECHANISM, GOAL, tolerance=0.08, scale=0.4, required=True),

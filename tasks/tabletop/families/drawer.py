@@ -29,6 +29,7 @@ def _task(
     out: float,
     goal_y: float,
     point: tuple[float, float, float],
+    orientation: rows.Orientation,
     *stages: Stage,
 ) -> Task:
     """A task that starts with the hand at height `hand_z` and the drawer `out` metres open."""
@@ -54,6 +55,7 @@ def _task(
             point=(x, goal_y, _CENTRE_Z),
             mechanism_point=point,
             observed=(MECHANISM, ORIGIN),
+            orientation=orientation,
             stages=rows.stages(*stages),
         ),
         family=0,
@@ -68,6 +70,7 @@ def _open(factors: Mapping[str, Array]) -> Task:
         # Meta-World aims 3 cm farther than the drawer need be pulled.
         _CENTRE_Y + _HANDLE_Y - 0.16 - 0.03,
         (0.0, _HANDLE_Y, 0.0),
+        rows.WXYZ,
         # Open fingers, first over the bar and then down: from the front one of them stops before the bar, closed or
         # not, and nothing can be pulled from there.
         Stage(GRIPPER, ORIGIN, tolerance=0.02, offset=(0.1, 0.0, 0.0), scale=0.05),
@@ -80,11 +83,12 @@ def _open(factors: Mapping[str, Array]) -> Task:
 def _close(factors: Mapping[str, Array]) -> Task:
     return _task(
         factors,
-        # Meta-World's 0.2 less the spread of the start has a finger in the drawer's front.
-        0.23,
+        # Not lower than Meta-World's 0.2, or a finger would be in the drawer's front.
+        0.22,
         0.15,
         _CENTRE_Y + 0.01 + _HANDLE_Y,
         (0.0, _HANDLE_Y, 0.05),
+        rows.ZEROS,
         Stage(TCP, MECHANISM, tolerance=0.04, offset=(0.0, -0.03, -0.06), scale=0.2),
         Stage(MECHANISM, GOAL, tolerance=0.065, scale=0.15, required=True),
     )

@@ -45,6 +45,7 @@ def _build(factors: Mapping[str, Array], *, side: float, goal: Stage) -> Task:
             hand_low=(-0.5, 0.4, -0.15),
             mechanism_point=(-side * 0.015, -0.175, -0.01),
             observed=(MECHANISM, rows.ORIGIN),
+            orientation=rows.UPRIGHT,
             stages=rows.stages(
                 Stage(TCP, MECHANISM, tolerance=0.05, offset=(-side * 0.04, 0.01, -0.01), scale=0.2), goal
             ),

@@ -19,6 +19,8 @@ _NAIL = (0.24, 0.64, 0.11)
 _HANDLE_WIDTH = 0.04
 _FACE = (0.16, 0.072, 0.0)
 _DRIVEN = 0.09
+_REST = (0.99955, 0.0, -0.03, 0.0)
+"""It lies tilted: its head is thicker than its handle."""
 
 
 def _build(factors: Mapping[str, Array]) -> Task:
@@ -49,11 +51,16 @@ def _build(factors: Mapping[str, Array]) -> Task:
             slide=rows.Joint((0.0, 1.0, 0.0), (0.0, 0.1), damping=factors["nail_damping"]),
             fixtures=block,
         ),
-        initial=rows.initial(hand=rows.HAND_START_NEAR, object=(factors["object_x"], factors["object_y"], 0.034)),
+        initial=rows.initial(
+            hand=rows.HAND_START_NEAR,
+            object=(factors["object_x"], factors["object_y"], 0.028),
+            object_quat=_REST,
+        ),
         goal=rows.goal(
             point=(_NAIL[0], 0.74, _NAIL[2]),
             object_tip=_FACE,
             observed=(OBJECT, MECHANISM),
+            second_orientation=rows.WXYZ,
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.05, offset=(-0.03, 0, 0), scale=0.15),
                 held(0.037),

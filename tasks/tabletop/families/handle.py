@@ -66,6 +66,7 @@ def _build(
             point=at(0.0, _SLIDE[1] + _BAR_Y, goal_z),
             mechanism_point=point,
             observed=(MECHANISM, rows.ORIGIN),
+            orientation=rows.ZEROS,
             stages=rows.stages(approach, goal),
         ),
         family=0,
@@ -76,8 +77,8 @@ _UP, _DOWN = -0.001, -0.1
 _press = partial(
     _build,
     start=_UP,
-    # Meta-World's hand starts at 0.2, with its fingers in some of the handles.
-    hand_z=0.24,
+    # Meta-World's hand starts at 0.2, the lowest here, with its fingers in some of the handles.
+    hand_z=0.22,
     point=(0.0, _BAR_Y, 0.022),
     goal_z=0.075,
     goal=Stage(MECHANISM, GOAL, tolerance=0.02, weights=(0, 0, 1), scale=0.1, required=True),

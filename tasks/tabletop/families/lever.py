@@ -15,6 +15,8 @@ from .placing import placed
 
 _HINGE = (0.12, 0.0, 0.25)
 """From the placement point."""
+_ORIENTATION = rows.Orientation("xyzw", turn=(0.6625, 0.6625, -0.247171, 0.247171))
+"""That of the lever's mesh in Meta-World."""
 
 _STAND = (
     rows.box((0.041, 0.083, 0.125), (0.0, 0.0, 0.125), "walnut"),
@@ -45,6 +47,7 @@ def _build(factors: Mapping[str, Array]) -> Task:
             hand_low=(-0.5, 0.4, -0.15),
             mechanism_point=(0.0, -0.2, 0.0),
             observed=(MECHANISM, ORIGIN),
+            orientation=_ORIENTATION,
             stages=rows.stages(
                 # The palm lifts the ball from below, the hand in front of it.
                 Stage(HAND, MECHANISM, tolerance=0.085, offset=(0.0, -0.06, -0.06), scale=0.2),

@@ -16,7 +16,8 @@ from . import objects
 from .bins import bin_at
 
 _TURNED = (0.70710678, 0.0, 0.0, 0.70710678)
-_REST = 0.016
+_START = 0.095
+"""Height from which the lid falls, as Meta-World's does."""
 
 
 def _build(factors: Mapping[str, Array]) -> Task:
@@ -35,7 +36,7 @@ def _build(factors: Mapping[str, Array]) -> Task:
             free_friction=factors["lid_friction"],
             fixtures=bin_at(x, y, "walnut"),
         ),
-        initial=rows.initial(object=(factors["object_x"], factors["object_y"], _REST), object_quat=_TURNED),
+        initial=rows.initial(object=(factors["object_x"], factors["object_y"], _START), object_quat=_TURNED),
         goal=rows.goal(
             point=(x, y, 0.133),
             stages=rows.stages(

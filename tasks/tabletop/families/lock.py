@@ -18,8 +18,8 @@ _HEIGHT = 0.15
 """Height of the placement point, the middle of the door."""
 _AXIS = (0.0, -0.118, 0.061)
 """Where the lock's hinge is, from that point."""
-_HAND = (0.0, 0.55, 0.2)
-"""Where the hand starts: Meta-World's 5 cm nearer to the door, with a finger in some of the levers."""
+_HAND = (0.0, 0.58, 0.2)
+"""Where the hand starts: Meta-World's is 2 cm nearer to the door, and has a finger in some of the levers."""
 
 _DOOR = (
     *FRAME,
@@ -52,6 +52,7 @@ def _task(
             hand_low=(-0.5, 0.4, -0.15),
             mechanism_point=(0.09, -0.04, point_z),
             observed=(MECHANISM, rows.ORIGIN),
+            orientation=rows.UPRIGHT,
             stages=rows.stages(*stages),
         ),
         family=0,

@@ -49,7 +49,7 @@ def _assembly(factors: Mapping[str, Array]) -> Task:
     x, y, z = factors["goal_x"], factors["goal_y"], 0.1
     return Task(
         scene=rows.scene(**_nut(factors), fixtures=[_peg(x, y, z - 0.05)]),
-        initial=rows.initial(object=(0.0, 0.6, 0.019), object_quat=_TURNED),
+        initial=rows.initial(object=(0.0, 0.6, 0.02), object_quat=_TURNED),
         goal=rows.goal(
             point=(x, y, z),
             object_point=_HANDLE,

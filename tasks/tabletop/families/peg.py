@@ -36,10 +36,12 @@ def _build(factors: Mapping[str, Array]) -> Task:
             free=[rows.box((0.12, _WIDTH / 2, _WIDTH / 2), colour="coral")],
             free_mass=factors["peg_mass"],
             free_friction=factors["peg_friction"],
+            free_turns=False,
             fixtures=placed(_BOX, (x, y, 0.0)),
         ),
-        initial=rows.initial(object=(factors["object_x"], factors["object_y"], _WIDTH / 2)),
+        initial=rows.initial(object=(factors["object_x"], factors["object_y"], 0.02)),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=(x + 0.03, y, 0.13),
             object_point=(0.03, 0.0, 0.01),
             object_tip=_HEAD,

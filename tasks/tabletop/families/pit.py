@@ -41,7 +41,9 @@ _PLATFORM = (
 
 def _hand_insert(factors: Mapping[str, Array]) -> Task:
     return Task(
-        scene=rows.scene(**objects.free(factors, objects.cube(factors, colour="teal")), fixtures=_TABLE),
+        scene=rows.scene(
+            **objects.free(factors, objects.cube(factors, colour="teal")), free_turns=False, fixtures=_TABLE
+        ),
         initial=rows.initial(
             object=(factors["object_x"], factors["object_y"], _SURFACE + _HALF), object_spread=(0.01, 0.01, 0.0)
         ),
@@ -61,11 +63,14 @@ def _hand_insert(factors: Mapping[str, Array]) -> Task:
 
 def _sweep_into(factors: Mapping[str, Array]) -> Task:
     return Task(
-        scene=rows.scene(**objects.free(factors, objects.cube(factors, colour="amber")), fixtures=_TABLE),
+        scene=rows.scene(
+            **objects.free(factors, objects.cube(factors, colour="amber")), free_turns=False, fixtures=_TABLE
+        ),
         initial=rows.initial(
             object=(factors["object_x"], factors["object_y"], _SURFACE + _HALF), object_spread=(0.01, 0.01, 0.0)
         ),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=(0.0, 0.84, 0.02),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, -0.01), scale=0.15),
@@ -80,7 +85,7 @@ def _sweep_into(factors: Mapping[str, Array]) -> Task:
 
 def _pick_out_of_hole(factors: Mapping[str, Array]) -> Task:
     return Task(
-        scene=rows.scene(**objects.free(factors, objects.puck(factors, "coral")), fixtures=_PLATFORM),
+        scene=rows.scene(**objects.free(factors, objects.puck(factors, "coral")), free_turns=False, fixtures=_PLATFORM),
         initial=rows.initial(object=(0.0, 0.75, objects.PUCK_HEIGHT / 2), object_spread=(0.005, 0.005, 0.0)),
         goal=rows.goal(
             point=(factors["goal_x"], factors["goal_y"], factors["goal_z"]),

@@ -62,6 +62,7 @@ def _build(
         goal=rows.goal(
             point=point,
             observed=(MECHANISM, rows.ORIGIN),
+            orientation=rows.XYZW,
             stages=rows.stages(approach, Stage(MECHANISM, GOAL, tolerance=0.07, scale=scale, required=True)),
         ),
         family=0,

@@ -47,6 +47,7 @@ def _reach(factors: Mapping[str, Array]) -> Task:
         scene=rows.scene(**objects.free(factors, objects.puck(factors))),
         initial=_start(factors),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=_in_the_air(factors),
             stages=rows.stages(Stage(TCP, GOAL, tolerance=0.05, scale=0.2, required=True)),
         ),
@@ -61,6 +62,7 @@ def _reach_wall(factors: Mapping[str, Array]) -> Task:
         scene=rows.scene(**objects.free(factors, flat), fixtures=[_WALL]),
         initial=rows.initial(object=(factors["object_x"], factors["object_y"], 0.015), object_spread=_SPREAD),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=_in_the_air(factors),
             stages=rows.stages(
                 # High enough, or already behind the wall.
@@ -77,6 +79,7 @@ def _push(factors: Mapping[str, Array]) -> Task:
         scene=rows.scene(**objects.free(factors, objects.puck(factors))),
         initial=_start(factors),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=_on_the_table(factors),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.03, scale=0.15),
@@ -92,6 +95,7 @@ def _push_wall(factors: Mapping[str, Array]) -> Task:
         scene=rows.scene(**objects.free(factors, objects.puck(factors)), fixtures=[_WALL]),
         initial=_start(factors),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=_on_the_table(factors),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.03, scale=0.15),
@@ -109,6 +113,7 @@ def _pick_place(factors: Mapping[str, Array]) -> Task:
         scene=rows.scene(**objects.free(factors, objects.puck(factors, "sky"))),
         initial=_start(factors),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=_in_the_air(factors),
             stages=rows.stages(
                 _APPROACH,
@@ -126,6 +131,7 @@ def _pick_place_wall(factors: Mapping[str, Array]) -> Task:
         scene=rows.scene(**objects.free(factors, objects.puck(factors, "sky")), fixtures=[_WALL]),
         initial=_start(factors),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=_in_the_air(factors),
             stages=rows.stages(
                 _APPROACH,

@@ -31,12 +31,15 @@ def _build(factors: Mapping[str, Array]) -> Task:
     x, y = factors["goal_x"], factors["goal_y"]
     return Task(
         scene=rows.scene(
-            **objects.free(factors, objects.cube(factors, colour="teal")), fixtures=placed(_SHELF, (x, y, 0.0))
+            **objects.free(factors, objects.cube(factors, colour="teal")),
+            free_turns=False,
+            fixtures=placed(_SHELF, (x, y, 0.0)),
         ),
         initial=rows.initial(
             object=(factors["object_x"], factors["object_y"], objects.CUBE / 2), object_spread=(0.01, 0.01, 0.0)
         ),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=(x, y, 0.3),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, 0.005), scale=0.15),

@@ -35,10 +35,9 @@ def _build(factors: Mapping[str, Array]) -> Task:
         scene=rows.scene(
             **objects.free(factors, rows.sphere(radius, colour="ink")), fixtures=placed(_NET, (x, y, 0.0))
         ),
-        initial=rows.initial(
-            object=(factors["object_x"], factors["object_y"], radius), object_spread=(0.01, 0.01, 0.0)
-        ),
+        initial=rows.initial(object=(factors["object_x"], factors["object_y"], 0.03), object_spread=(0.01, 0.01, 0.0)),
         goal=rows.goal(
+            orientation=rows.XYZW,
             point=(x, y, 0.0),
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.04, offset=(0, 0, -0.01), scale=0.15),

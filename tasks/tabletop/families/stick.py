@@ -51,6 +51,7 @@ def _task(factors: Mapping[str, Array], goal: rows.Goal, joints: tuple[float, fl
 
 def _stick_push(factors: Mapping[str, Array]) -> Task:
     goal = rows.goal(
+        orientation=rows.XYZW,
         point=(0.4, factors["goal_y"], _AXIS[2]),
         mechanism_point=_AXIS,
         observed=(OBJECT, MECHANISM),
@@ -68,6 +69,7 @@ def _stick_push(factors: Mapping[str, Array]) -> Task:
 
 def _stick_pull(factors: Mapping[str, Array]) -> Task:
     goal = rows.goal(
+        orientation=rows.XYZW,
         point=(factors["goal_x"], factors["goal_y"], 0.02),
         object_tip=_END,
         mechanism_point=_LOOP,

@@ -53,6 +53,7 @@ def _build(factors: Mapping[str, Array], *, z: float, start: float, point_x: flo
             point=(x + goal_x, y, z),
             mechanism_point=(point_x, -0.095, 0.0),
             observed=(MECHANISM, rows.ORIGIN),
+            orientation=rows.ZEROS,
             stages=rows.stages(_APPROACH, _SHUT),
         ),
         family=0,

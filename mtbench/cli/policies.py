@@ -1,0 +1,69 @@
+"""Opening policies for `eval` and `render`: of a run, of an exported folder, or a function's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..env import Env
+from ..suite import Suite
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Policies, and what they are to be played on."""
+
+    name: str
+    """What tables call them."""
+    policies: dict[int, Any]
+    """By training seed."""
+    suite: Suite
+    envs: dict[str, Env]
+    backend: str
+    folder: Path
+    """Where results about them go."""
+    origin: dict[str, Any]
+    """What a scorecard says of where they come from."""
+
+
+def open_policies(source: str, suite_name: str | None, backend: str | None, step: int | None = None) -> Opened:
+    """Opens policies and makes sure that they act on the suite.
+
+    Args:
+      source: the folder of a run or of an export, or `module:function`.
+      suite_name: the suite to play; by default that of the training, and then with the same digest.
+      backend: physics; by default that of the training.
+      step: which checkpoint of a run.
+
+    Raises:
+      UsageError: no such policy or suite, or they do not fit.
+      MtbenchError: a file is damaged or of a newer format.
+    """
+    from .. import stored, suite
+    from ..errors import UsageError
+    from ..physics import default_backend
+    from ..policy import Sizes, check
+
+    trained: dict[str, Any] = {}
+    if stored.is_function(source):
+        if suite_name is None:
+            raise UsageError(f"{source}: --suite NAME says on which tasks (mtbench tasks lists suites)")
+        if step is not None:
+            raise UsageError(f"{source} has no step {step}: steps are those of a run")
+        name, folder, origin = source, Path(source.replace(":", ".")), {"function": source}
+        chosen, policies = suite.load(suite_name), {0: stored.call(source)}
+    else:
+        found = stored.find(source, step)
+        name, folder, trained = found.record["algorithm"], found.folder, found.record.get("training", {})
+        origin = {key: found.record.get(key) for key in ("algorithm", "training", "suite", "code", "files")}
+        chosen = suite.load(suite_name) if suite_name else found.suite()
+        policies = {seed: found.policy(seed) for seed in sorted(found.arrays)}
+    backend = backend or trained.get("backend") or default_backend()
+    envs = chosen.envs(backend)
+    sizes = Sizes.of(next(iter(envs.values())))
+    if not stored.is_function(source) and sizes != found.sizes:
+        raise UsageError(f"{source} acts on {found.sizes}, suite {chosen.name} has {sizes}: choose another --suite")
+    for policy in policies.values():
+        check(policy, sizes, source)
+    return Opened(name, policies, chosen, envs, backend, folder, origin)

@@ -1,0 +1,102 @@
+"""Rows of tasks, and their fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..region import Region
+    from ..task import Family, Task, TaskId
+
+_CHUNKS = (64, 256)
+"""Rows of a family are made in chunks of few sizes, so that families share the compiled operations."""
+
+
+def rows(ids: Sequence[TaskId], families: tuple[str, ...]) -> Task:
+    """Rows of task ids of one arena [task, …], in their order.
+
+    Args:
+      ids: the tasks; their factors are drawn anew from their seeds.
+      families: gives each family its index.
+    """
+    import jax
+    import numpy as np
+
+    from .. import registry
+
+    tables, order = [], []
+    # On the CPU always: the same digits on every machine.
+    with jax.default_device(jax.devices("cpu")[0]):
+        for name, region, places, seeds in grouped(ids):
+            table = _table(registry.family(name), seeds, region)
+            tables.append(table.replace(family=np.full(len(places), families.index(name), np.int32)))
+            order += places
+    inverse = np.argsort(np.array(order))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[inverse], *tables)
+
+
+def _table(family: Family, seeds: Any, region: Region) -> Any:
+    """Rows of one family [task, …].
+
+    Operation by operation: to compile each family's rows as a program of its own takes two seconds a family.
+    """
+    import jax
+    import numpy as np
+
+    size = next((size for size in _CHUNKS if len(seeds) <= size), _CHUNKS[-1])
+    whole = np.resize(seeds, -(-len(seeds) // size) * size).reshape(-1, size)
+    tables = [jax.tree.map(np.asarray, family.tasks(chunk, region)) for chunk in whole]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(seeds)], *tables)
+
+
+def factor_values(ids: Sequence[TaskId]) -> list[dict[str, float]]:
+    """Factor values of task ids, in their order."""
+    import jax
+    import numpy as np
+
+    from .. import registry
+
+    found: list[dict[str, float]] = [{} for _ in ids]
+    with jax.default_device(jax.devices("cpu")[0]):
+        for name, region, places, seeds in grouped(ids):
+            values = jax.tree.map(np.asarray, registry.family(name).samples(seeds, region))
+            for row, place in enumerate(places):
+                found[place] = {factor: float(column[row]) for factor, column in values.items()}
+    return found
+
+
+def grouped(ids: Sequence[TaskId]) -> Iterator[tuple[str, Region, list[int], Any]]:
+    """Family, region, places and seeds of the ids that are drawn from the same."""
+    import numpy as np
+
+    groups: dict[tuple[str, Region], list[int]] = {}
+    for place, task_id in enumerate(ids):
+        groups.setdefault((task_id.family, task_id.region), []).append(place)
+    for (name, region), places in groups.items():
+        yield name, region, places, np.array([ids[place].seed for place in places], np.int32)
+
+
+def digest(tables: Mapping[str, Task]) -> str:
+    """Fingerprint of a split's rows by arena."""
+    from ..task import digest as digest_rows
+
+    return combined({arena: digest_rows(table) for arena, table in tables.items()})
+
+
+def combined(digests: Mapping[str, str]) -> str:
+    """One fingerprint of those of several arenas' rows."""
+    return next(iter(digests.values())) if len(digests) == 1 else fingerprint(dict(digests))
+
+
+def fingerprint(content: Any) -> str:
+    """Fingerprint of plain data."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def reset_key(task_id: TaskId, episode: int) -> int:
+    """Seed of an evaluation's initial state: the same for every policy, whatever else is evaluated."""
+    return zlib.crc32(f"{task_id}#{episode}".encode())
