@@ -149,7 +149,7 @@ class State:
 
 
 @struct.dataclass
-class Policy:
+class MTPPOPolicy:
     """What a seed has learnt, for one lane; a pytree. Map over lanes with `jax.vmap`."""
 
     params: Any
@@ -178,7 +178,7 @@ class Policy:
         multi_head: bool,
         layouts: Sequence[int],
         deterministic: bool,
-    ) -> Policy:
+    ) -> MTPPOPolicy:
         """A policy that has learnt nothing."""
         heads = sizes.context if multi_head else 0
         actor = GaussianActor(tuple(hidden), sizes.action, activation, heads=heads)
@@ -254,7 +254,7 @@ class MTPPO:
     config: MTPPOConfig = MTPPOConfig()
     name: ClassVar[str] = "mt-ppo"
     Config: ClassVar[type[MTPPOConfig]] = MTPPOConfig
-    Policy: ClassVar[type[Policy]] = Policy
+    Policy: ClassVar[type[MTPPOPolicy]] = MTPPOPolicy
 
     def __post_init__(self) -> None:
         """Rejects a bad configuration."""
@@ -301,11 +301,11 @@ class MTPPO:
         """Environment steps that one update takes in each seed."""
         return self.config.lanes * self.config.rollout_length
 
-    def policy(self, state: State, seed: int, deterministic: bool = True) -> Policy:
+    def policy(self, state: State, seed: int, deterministic: bool = True) -> MTPPOPolicy:
         """The policy that one of the seeds has learnt."""
         learner = jax.tree.map(lambda leaf: leaf[seed], state.learner)
         params = learner.params["actor"]
-        return Policy(params, learner.observations, self._actor(*_sizes(params)), deterministic)
+        return MTPPOPolicy(params, learner.observations, self._actor(*_sizes(params)), deterministic)
 
     def learnt(self, state: State) -> Learner:
         """What must stay finite."""

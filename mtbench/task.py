@@ -49,8 +49,8 @@ class Task:
     """Distribution of the initial state. The arena's own structure."""
     goal: PyTree
     """What is to be reached, and what the arena needs to judge it. The arena's own structure."""
-    family: Int[Array, ""]
-    """Index of the family in its suite."""
+    family: Any
+    """Index of the family in its suite, int32; what a family builds says 0."""
 
 
 @dataclass(frozen=True)

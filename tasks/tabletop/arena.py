@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -61,6 +61,7 @@ class Tabletop:
     show_goal: bool = True
     iterations: int = 10
     model: mujoco.MjModel = field(init=False)
+    _index: _Index = field(init=False)
 
     name = "tabletop"
     edits = _EDITS
@@ -120,7 +121,7 @@ class Tabletop:
     def control(self, task: Task, carry: Carry, action: Float[Array, 4]) -> tuple[Float[Array, 5], Carry]:
         """Moves the commanded hand by 1 cm per unit; a positive fourth number closes the gripper."""
         target = jnp.clip(carry.target + ACTION_SCALE * action[:3], task.goal.hand_low, task.goal.hand_high)
-        return jnp.concatenate([target, action[3:], action[3:]]), carry.replace(target=target)
+        return jnp.concatenate([target, action[3:], action[3:]]), replace(carry, target=target)
 
     def measure(self, task: Task, sensors: Sensors) -> Float[Array, "10 3"]:
         """See `Arena.measure`; the rows are `rows.QUANTITIES`."""
@@ -151,7 +152,7 @@ class Tabletop:
         """
         frame = self._frame(task, sensors)
         goal = task.goal.point if self.show_goal else jnp.zeros(3)
-        return jnp.concatenate([frame, carry.frame, goal]), carry.replace(frame=frame)
+        return jnp.concatenate([frame, carry.frame, goal]), replace(carry, frame=frame)
 
     def outcome(self, task: Task, quantities: Float[Array, "10 3"]) -> Outcome:
         """See `Arena.outcome`; nothing on the table ends an episode."""

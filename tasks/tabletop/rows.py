@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, ArrayLike, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.stages import MAX_STAGES, NEAR, Conditions, Stages
 
@@ -198,20 +198,25 @@ def sphere(radius: Any, pos: Sequence[Any] = (0.0, 0.0, 0.0), colour: str = "ste
     return Shape(SPHERE, (radius, 0.0, 0.0), pos, colour=colour)
 
 
-def vector(values: Sequence[Any]) -> Float[ArrayLike, " n"]:
+def vector(values: Sequence[Any]) -> Float[Array, " n"]:
     """Numbers and traced scalars as one float32 vector."""
     return stacked([scalar(value) for value in values])
 
 
-def scalar(value: Any) -> Float[ArrayLike, ""]:
+def scalar(value: Any) -> Float[Array, ""]:
     """A number or a traced scalar as float32."""
-    return jnp.asarray(value, jnp.float32) if isinstance(value, jax.Array) else np.float32(value)
+    return jnp.asarray(value, jnp.float32) if isinstance(value, jax.Array) else constant(value, np.float32)
 
 
 def stacked(parts: Sequence[Any]) -> Any:
     """Arrays as one with a new first axis. What no factor touches stays NumPy's: most of a row is constant, and JAX
     would compile and run an operation for each part of it."""
     return jnp.stack(parts) if any(isinstance(part, jax.Array) for part in parts) else np.stack(parts)
+
+
+def constant(values: Any, dtype: Any) -> Any:
+    """What no factor touches, as an array of NumPy's; typed as if it were one of JAX's, which it becomes in use."""
+    return np.asarray(values, dtype)
 
 
 def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
@@ -240,7 +245,7 @@ def slot(name: str, shapes: Sequence[Shape]) -> Geoms:
             quat.append(vector((1.0, 0.0, 0.0, 0.0)))
             colour.append(0)
             used.append(0.0)
-    return Geoms(stacked(size), stacked(pos), stacked(quat), np.array(colour, np.int32), np.array(used, np.float32))
+    return Geoms(stacked(size), stacked(pos), stacked(quat), constant(colour, np.int32), constant(used, np.float32))
 
 
 @dataclass(frozen=True)
@@ -286,8 +291,8 @@ def scene(
         fixtures=slot("fixtures", fixtures),
         free_mass=scalar(free_mass),
         free_friction=scalar(free_friction),
-        free_drag=np.float32(0.0 if free else 1e4),
-        free_armature=np.float32(0.0 if free_turns else _UNTURNABLE),
+        free_drag=constant(0.0 if free else 1e4, np.float32),
+        free_armature=constant(0.0 if free_turns else _UNTURNABLE, np.float32),
         mechanism_mass=scalar(mechanism_mass),
         mechanism_pos=vector(mechanism_pos),
         mechanism_quat=vector(mechanism_quat),
@@ -317,11 +322,11 @@ class Stage:
 def conditions(rows: Sequence[Stage]) -> Conditions:
     """Rows as a table."""
     return Conditions(
-        subject=np.array([r.subject for r in rows], np.int32),
-        anchor=np.array([r.anchor for r in rows], np.int32),
+        subject=constant([r.subject for r in rows], np.int32),
+        anchor=constant([r.anchor for r in rows], np.int32),
         offset=stacked([vector(r.offset) for r in rows]),
         weights=stacked([vector(r.weights) for r in rows]),
-        relation=np.array([r.relation for r in rows], np.int32),
+        relation=constant([r.relation for r in rows], np.int32),
         tolerance=vector([r.tolerance for r in rows]),
     )
 
@@ -334,9 +339,9 @@ def stages(*rows: Stage) -> Stages:
     padded = [*rows, *padding]
     return Stages(
         conditions=conditions(padded),
-        scale=np.array([r.scale for r in padded], np.float32),
-        required=np.array([r.required for r in padded]),
-        active=np.array([True] * len(rows) + [False] * len(padding)),
+        scale=constant([r.scale for r in padded], np.float32),
+        required=constant([r.required for r in padded], bool),
+        active=constant([True] * len(rows) + [False] * len(padding), bool),
     )
 
 
@@ -391,10 +396,10 @@ def goal(
         vector(object_tip),
         vector(mechanism_point),
         vector(mechanism_tip),
-        np.array(observed, np.int32),
-        np.array([o.matrix() for o in orientations], np.float32),
-        np.array([o.numbers or ZEROS.numbers for o in orientations], np.float32),
-        np.array([o.order == "xyzw" for o in orientations]),
+        constant(observed, np.int32),
+        constant([o.matrix() for o in orientations], np.float32),
+        constant([o.numbers or ZEROS.numbers for o in orientations], np.float32),
+        constant([o.order == "xyzw" for o in orientations], bool),
     )
 
 

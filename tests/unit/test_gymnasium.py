@@ -111,7 +111,7 @@ def test_options_pick_the_task():
     np.testing.assert_array_equal(again, env.reset(seed=0, options={"task": 7})[0])
     with pytest.raises(UsageError, match="unknown option of reset 'tasks': did you mean task"):
         env.reset(options={"tasks": 7})
-    with pytest.raises(UsageError, match=f"{first.name} = 99 is outside"):
+    with pytest.raises(UsageError, match=f"{first.name} = 99.0: expected within"):
         env.reset(options={"factors": {first.name: 99}})
     with pytest.raises(UsageError, match="task = -1: expected a seed"):
         env.reset(options={"task": -1})

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 import mtbench
 import mtbench.suite as suites
+from mtbench.errors import UsageError
 from mtbench.mixed import MixedVectorEnv
 
 HORIZON = 6
@@ -152,13 +153,13 @@ def test_a_lane_among_other_arenas_plays_what_it_plays_alone(mixed):
 
 def test_bad_use(starter, mixed):
     suite, env, tables = starter
-    with pytest.raises(mtbench.suite.UsageError, match="at least 1"):
+    with pytest.raises(UsageError, match="at least 1"):
         mtbench.VectorEnv(env, tables["tabletop"], 0, suite.families)
-    with pytest.raises(mtbench.suite.UsageError, match="episodes_per_task = 0: at least 1"):
+    with pytest.raises(UsageError, match="episodes_per_task = 0: at least 1"):
         mtbench.VectorEnv(env, tables["tabletop"], 5, suite.families, episodes_per_task=0)
-    with pytest.raises(mtbench.suite.UsageError, match="unknown backend 'mujocu': did you mean mujoco"):
+    with pytest.raises(UsageError, match="unknown backend 'mujocu': did you mean mujoco"):
         suite.envs("mujocu")
-    with pytest.raises(mtbench.suite.UsageError, match="needs one per family, at least 6"):
+    with pytest.raises(UsageError, match="needs one per family, at least 6"):
         mixed[0].vector_env(5, backend="mujoco")
-    with pytest.raises(mtbench.suite.UsageError, match="4 devices in blocks of 6 families: expected a multiple of 24"):
+    with pytest.raises(UsageError, match="4 devices in blocks of 6 families: expected a multiple of 24"):
         mixed[0].vector_env(36, backend="mujoco", mesh=Mesh(np.array(jax.devices()), ("lane",)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mtbench.stages import BEYOND
 
 from ..expert import Waypoint
@@ -14,7 +16,7 @@ GENTLE = 0.7
 """Effort of the gripper with which light objects are held: more squeezes the pads through them."""
 
 
-def held(width: float, tolerance: float = 0.018, required: bool = False) -> Stage:
+def held(width: Any, tolerance: float = 0.018, required: bool = False) -> Stage:
     """The claws are as far apart as they are when they hold an object of this width, metres."""
     return Stage(
         GRIPPER, ORIGIN, tolerance, (width + CLAWS, 0.0, 0.0), weights=(1, 0, 0), scale=0.02, required=required

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from jaxtyping import Array
 
@@ -35,7 +36,7 @@ def _task(
     factors: Mapping[str, Array], start: float, point_z: float, shift: tuple[float, float, float], *stages: Stage
 ) -> Task:
     """A task whose goal lies at `shift` from the hinge."""
-    place = (factors["door_x"], factors["door_y"], _HEIGHT)
+    place: tuple[Any, ...] = (factors["door_x"], factors["door_y"], _HEIGHT)
     axis = [p + a for p, a in zip(place, _AXIS, strict=True)]
     half = factors["lever_length"] / 2
     return Task(
