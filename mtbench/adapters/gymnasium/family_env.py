@@ -10,7 +10,9 @@ import gymnasium
 import numpy as np
 
 from ...errors import UsageError
+from ...region import Region
 from . import spaces, tasks
+from .info import FIGURES
 
 if TYPE_CHECKING:
     import jax
@@ -66,10 +68,11 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
         self._program = one_lane(suite, backend)
         (self._rows,) = tasks.tables(suite, split).values()
-        self._first_seed, self._size = seed, (width, height)
+        self._first_seed, self._frame = seed, (width, height)
         self._key: jax.Array | None = None
         self._episode = 0
-        self._state: Any = None
+        self._fixed: Any = None
+        self._moving: Any = None
         self._row: Task | None = None
         self._renderer: tuple[Any, Any] | None = None
         self.task_name = self._suite.families[0]
@@ -81,6 +84,7 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         env = self._program.env
         self.metadata = {**self.metadata, "render_fps": round(1.0 / env.arena.timestep)}  # type: ignore[misc]
         self.observation_space = spaces.observation_space(env)
+        self._size = env.observation_size
         self.action_space = spaces.action_space(env)
         if seed is not None:
             self.action_space.seed(seed)
@@ -116,7 +120,7 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._episode += 1
         self._row = self._choose(options)
         self._close_renderer()
-        self._state, observation = self._program.reset(self._key, np.int32(self._episode), self._row)
+        self._fixed, self._moving, observation = self._program.reset(self._key, np.int32(self._episode), self._row)
         return np.array(observation), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -128,16 +132,15 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         Raises:
           UsageError: the action has another shape.
         """
-        if self._state is None:
+        if self._moving is None:
             raise gymnasium.error.ResetNeeded("call reset before step")
         action = spaces.checked_action(action, self.action_space)
-        self._state, seen = self._program.step(self._state, action)
+        self._moving, seen = self._program.step(self._fixed, self._moving, action)
         seen = np.asarray(seen)
-        size = self.observation_space.shape[0]
-        reward, terminated, *told = seen[size:].tolist()
-        info = dict(zip(self._program.keys, told, strict=True))
-        over = terminated == 1.0 or (self.terminate_on_success and info["success"] == 1.0)
-        return seen[:size].copy(), reward, over, False, info
+        figures = dict(zip(FIGURES, seen[self._size :].tolist(), strict=True))
+        info = {key: figures[key] for key in self._program.keys}
+        over = figures["terminated"] == 1.0 or (self.terminate_on_success and figures["success"] == 1.0)
+        return seen[: self._size].copy(), figures["reward"], over, False, info
 
     def render(self) -> np.ndarray | None:  # type: ignore[override]
         """A frame [height, width, 3] of the present state; `None` without `render_mode`.
@@ -148,16 +151,15 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self.render_mode is None:
             gymnasium.logger.warn('nothing is rendered without gymnasium.make(..., render_mode="rgb_array")')
             return None
-        if self._state is None or self._row is None:
+        if self._moving is None or self._row is None:
             raise gymnasium.error.ResetNeeded("call reset before render")
         from ... import render
 
-        state = self._program.unpack(self._state)
         if self._renderer is None:
-            model = render.task_model(self._program.env, self._row, np.asarray(state.params))
-            self._renderer = model, render.make_renderer(model, *self._size)
+            model = render.task_model(self._program.env, self._row, np.asarray(self._fixed.params))
+            self._renderer = model, render.make_renderer(model, *self._frame)
         model, renderer = self._renderer
-        return render.picture(renderer, model, np.asarray(state.physics.qpos))
+        return render.picture(renderer, model, np.asarray(self._moving.physics.qpos))
 
     def close(self) -> None:
         """Frees the renderer."""
@@ -172,24 +174,22 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         import jax
         import jax.numpy as jnp
 
-        from ... import registry
-        from ...task import TaskId
-
-        family = registry.family(self.task_name)
         seeds = self._suite.splits[self._split][self.task_name]
-        seed, factors = options.get("task"), options.get("factors")
-        index = None
+        seed, factors, place = options.get("task"), options.get("factors"), None
         if seed is None:
-            index = int(self._program.draw(self._key, np.int32(self._episode), np.int32(len(seeds))))
-            seed = seeds[index]
+            place = int(self._program.draw(self._key, np.int32(self._episode), np.int32(len(seeds))))
+            seed = seeds[place]
         if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
             raise UsageError(f"task = {seed!r}: expected a seed, a whole number from 0 to 2^31 - 1")
+        task_id = self._suite.task_id(self._split, self.task_name, int(seed))
+        self.task_id = None if factors else task_id
         if factors:
-            self.task_id = None
-            row = replace(family.with_factors(int(seed), factors), family=jnp.int32(0))
-            return jax.tree.map(np.asarray, row)
-        self.task_id = TaskId(self.task_name, family.version, int(seed))
-        table, place = (self._suite.rows([self.task_id]), 0) if index is None else (self._rows, index)
+            family = self._suite.family(self.task_name)
+            family.check(Region.of(factors))
+            drawn = family.sample(task_id.seed, task_id.region)
+            row = family.build(drawn | {name: jnp.float32(value) for name, value in factors.items()})
+            return jax.tree.map(np.asarray, replace(row, family=jnp.int32(0)))
+        table, place = (self._suite.rows([task_id]), 0) if place is None else (self._rows, place)
         return jax.tree.map(lambda leaf: leaf[place], table)
 
     def _close_renderer(self) -> None:

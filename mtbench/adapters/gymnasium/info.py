@@ -31,25 +31,27 @@ INFO_KEYS = (
     "unscaled_reward",
 )
 
+FIGURES = (*INFO_KEYS, "reward", "terminated", "truncated", "episode_return", "episode_length")
+"""What a step's program tells of a lane behind its observation."""
 
-def by_key(told: np.ndarray, tells: Mapping[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
-    """The information of some lanes, as gymnasium batches it: each key with the mask of the lanes that tell it.
+
+def batched(
+    figures: Mapping[str, np.ndarray], tells: Mapping[str, np.ndarray], lanes: np.ndarray
+) -> dict[str, Any]:
+    """The information of some lanes, as gymnasium batches it.
 
     Args:
-      told: [key, lane], in the order of `INFO_KEYS`.
+      figures: [lane], by name.
       tells: by key the lanes [lane] that tell it at all; keys that none tells are left out.
       lanes: [lane], bool; the others tell nothing, and zeros stand in their place.
 
     Returns:
-      float64 [lane] by key, and bool [lane] by `_key`.
+      Values [lane] by key, and the mask [lane] of the lanes that have them by `_key`.
     """
-    values = np.where(lanes, told, 0.0)
-    return {
-        key: item
-        for place, name in enumerate(INFO_KEYS)
-        if name in tells
-        for key, item in ((name, values[place]), (f"_{name}", tells[name] & lanes))
-    }
+    told: dict[str, Any] = {}
+    for key, own in tells.items():
+        told |= masked({key: np.where(lanes, figures[key], 0.0)}, own & lanes)
+    return told
 
 
 def masked(values: Mapping[str, Any], mask: np.ndarray) -> dict[str, Any]:

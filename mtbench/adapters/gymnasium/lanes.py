@@ -1,11 +1,10 @@
-"""The jitted program of many lanes of a suite, of one arena or of several side by side."""
+"""The jitted programs of many lanes of a suite, of one arena or of several side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,58 +12,131 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ... import suite as suites
-from ...env import Env, TimeStep
+from ...env import Env, EnvState, TimeStep
 from ...suite import Suite
 from ...task import TaskId
 from ...vector import TaskTable, VectorEnv, VectorState
 from . import tasks
-from .diagnosis import diagnosis
 from .info import INFO_KEYS
-from .packing import Packing
-from .spaces import BOUND
-
-FIGURES = ("reward", "terminated", "truncated", "episode_return", "episode_length")
-"""What a step tells of each lane, before the information."""
+from .step import Fixed, bounded, diagnosis, jit, joined, parted, step
 
 
-class Step(NamedTuple):
-    """What a step of all lanes returns."""
+class LaneState(NamedTuple):
+    """The lanes of one arena; each array has the lane's axis first."""
 
-    states: Any
-    observation: Float[Array, "lane o"]
-    """The new episode's first where one has begun."""
-    figures: Float[Array, "lane n"]
-    """`FIGURES`, then `INFO_KEYS`."""
-    final_observation: Float[Array, "lane o"]
-    """What the step really led to."""
+    fixed: Fixed
+    moving: EnvState
+    task_index: Int[Array, " lane"]
+    """Row of the arena's table of tasks that a lane plays."""
+    keys: jax.Array
+    """A lane's episode e draws from `fold_in(key, e)`."""
+    episode: Int[Array, " lane"]
 
 
-@dataclass(frozen=True, eq=False)
 class Lanes:
-    """Many lanes, jitted. A state holds a row of words and the model's parameters for each lane, arena by arena.
+    """Many lanes of a suite: lane i plays family i mod n of the split. Their state, one `LaneState` for each arena, is
+    an argument and a result, and the host sees only arrays of all lanes."""
 
-    The tables of tasks are arguments apart: as results they would be copied at every step.
-    """
+    def __init__(self, suite: str, split: str, num_envs: int, backend: str | None, horizon: int | None):
+        """Derives the parameters of the split's tasks; nothing else is compiled yet.
 
-    env: Env
-    """Of the first arena; all agree about the lengths of observations and actions."""
-    tables: tuple[TaskTable, ...]
-    blank: Any
-    """The state before any lane has begun."""
-    family: Int[np.ndarray, " lane"]
-    """Index of each lane's family among those that are played."""
-    horizons: Int[np.ndarray, " lane"]
-    """Control steps of an episode."""
-    tells: dict[str, np.ndarray]
-    """By key of the information the lanes [lane] that tell it."""
-    begin: Callable[..., tuple[Any, Array]]
-    """(tables, states, seeds [lane], lanes that get them, lanes that begin, whether to draw tasks) to (states,
-    observations). Lanes with a new seed count their episodes from 0."""
-    step: Callable[..., Step]
-    """(tables, states, actions, lanes that begin an episode in place of a step, (end with success, draw tasks, begin
-    at once where an episode ends))."""
-    task_ids: Callable[[Any], tuple[TaskId, ...]]
-    """What the lanes of a state play."""
+        Args:
+          suite: its name.
+          split: where tasks are drawn from.
+          num_envs: lanes, at least one per family.
+          backend: physics.
+          horizon: control steps of an episode; by default each arena's own.
+        """
+        loaded = suites.load(suite)
+        played = [index for index, name in enumerate(loaded.families) if loaded.splits[split].get(name)]
+        self.family = np.array(played)[np.arange(num_envs) % len(played)]
+        """Index of each lane's family in the suite [lane]."""
+        self.horizons = np.zeros(num_envs, int)
+        """Control steps of an episode [lane]."""
+        self._parts = []
+        arenas = np.array([loaded.family(name).arena for name in loaded.families])[self.family]
+        for arena, env in tasks.envs(suite, backend).items():
+            mine = np.flatnonzero(arenas == arena)
+            if mine.size:
+                self.horizons[mine] = steps = horizon or loaded.horizon_of(arena)
+                self._parts.append(_Part(loaded, split, replace(env, horizon=steps), mine, self.family[mine]))
+        self._order = np.argsort(np.concatenate([part.lanes for part in self._parts]))
+        self.env = self._parts[0].vector.env
+        """One lane of the first arena; all agree about the lengths of observations and actions."""
+        knows = {key: [part.lanes for part in self._parts if key in part.known] for key in INFO_KEYS}
+        self.tells = {k: np.isin(np.arange(num_envs), np.concatenate(own)) for k, own in knows.items() if own}
+        """By key of the information the lanes [lane] that tell it."""
+        self._begin, self._step = jit(self._begin_parts), jit(self._step_parts)
+        # As an argument: as constants of a program, the tables would be folded and copied by the compiler.
+        self._tables = tuple(part.table for part in self._parts)
+
+    def blank(self) -> tuple[LaneState, ...]:
+        """The state before any lane has begun."""
+        return tuple(part.blank() for part in self._parts)
+
+    def begin(
+        self,
+        states: tuple[LaneState, ...],
+        due: Bool[np.ndarray, " lane"],
+        sample: bool,
+        seeds: Int[np.ndarray, " lane"] | None = None,
+    ) -> tuple[tuple[LaneState, ...], Float[np.ndarray, "lane o"]]:
+        """Begins an episode in the lanes that are due.
+
+        Args:
+          states: before.
+          due: the lanes.
+          sample: whether to draw a new task of the lane's family, or to keep the one it has.
+          seeds: if given, the lanes that are due draw from these from here on, and count their episodes from 0.
+
+        Returns:
+          The states, and the lanes' first observations; zeros for the other lanes.
+        """
+        given = np.zeros(len(due), np.uint32) if seeds is None else seeds
+        states, observation = self._begin(self._tables, states, given, due & (seeds is not None), due, np.bool_(sample))
+        return states, np.asarray(observation)
+
+    def step(
+        self, states: tuple[LaneState, ...], actions: Float[np.ndarray, "lane a"]
+    ) -> tuple[tuple[LaneState, ...], Float[np.ndarray, "lane n"]]:
+        """One control step of every lane; nobody begins anew.
+
+        Returns:
+          The states; the observation of each lane and `FIGURES` behind it.
+        """
+        moving, seen = self._step([state.fixed for state in states], [state.moving for state in states], actions)
+        states = tuple(state._replace(moving=new) for state, new in zip(states, moving, strict=True))
+        return states, np.asarray(seen)
+
+    def task_ids(self, states: tuple[LaneState, ...]) -> tuple[TaskId, ...]:
+        """What the lanes play."""
+        parts = zip(self._parts, states, strict=True)
+        found = [part.ids[index] for part, state in parts for index in np.asarray(state.task_index)]
+        return tuple(found[place] for place in self._order)
+
+    def _begin_parts(self, tables, states, seeds, seeded, due, sample) -> tuple[Any, Array]:
+        done = [
+            part.begin(table, state, seeds[part.lanes], seeded[part.lanes], due[part.lanes], sample)
+            for part, table, state in zip(self._parts, tables, states, strict=True)
+        ]
+        states, observations = zip(*done, strict=True)
+        return states, self._together(observations)
+
+    def _step_parts(self, fixed, moving, actions) -> tuple[Any, Array]:
+        done = [
+            jax.vmap(partial(step, part.vector.env))(stays, moves, actions[part.lanes])
+            for part, stays, moves in zip(self._parts, fixed, moving, strict=True)
+        ]
+        moving, seen = zip(*done, strict=True)
+        return moving, self._together(seen)
+
+    def _together(self, pieces: tuple[Array, ...]) -> Array:
+        """The parts' arrays on one lane axis."""
+        return jnp.concatenate(pieces)[self._order] if len(pieces) > 1 else pieces[0]
+
+
+lanes = lru_cache(maxsize=8)(Lanes)
+"""Shared by environments that differ in their seed or mode alone, e.g. one for training and one for evaluation."""
 
 
 class _Part:
@@ -87,136 +159,36 @@ class _Part:
         self.vector = VectorEnv(
             env, tasks.tables(suite.name, split)[arena], len(lanes), suite.families, resample=False, stagger=False
         )
-        # Only the table is computed: every lane is begun by `begin`, so a second program for it need not be compiled.
-        self.table: TaskTable = jax.jit(lambda key: self.vector.reset(key)[0].table)(jax.random.key(0))
+        self.table: TaskTable = jax.jit(self.vector.table)()
         names, inverse = np.unique(family, return_inverse=True)
         places = [[i for i, t in enumerate(self.ids) if t.family == suite.families[name]] for name in names]
-        self.counts = np.array([len(found) for found in places], np.int32)[inverse]
         rows = np.zeros((len(places), max(map(len, places))), np.int32)
         for row, found in zip(rows, places, strict=True):
             row[: len(found)] = found
-        self.rows = rows[inverse]
-        state, self.timestep = jax.eval_shape(self.vector.reset, jax.random.key(0))
-        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self._bare(state))
-        self.packing = Packing(one)
-        self.tells = jax.eval_shape(jax.vmap(diagnosis), state.env.task, self.timestep)
-        self.blank = np.zeros((len(lanes), self.packing.size), np.int32), np.zeros(state.env.params.shape, np.float32)
+        self._rows = rows[inverse]
+        """The table's rows that a lane may draw [lane, …], filled up with zeros."""
+        self._counts = np.array([len(found) for found in places], np.int32)[inverse]
+        self._shapes, self._timestep = jax.eval_shape(self.vector.reset, jax.random.key(0))
+        self.known = jax.eval_shape(jax.vmap(diagnosis), self._shapes.env.task, self._timestep)
+        """The information that the arena knows."""
 
-    @staticmethod
-    def _bare(state: VectorState) -> VectorState:
-        """Without the table and the parameters, which stay as they are."""
-        env = replace(state.env, params=cast(Any, ()))
-        return replace(state, table=cast(Any, ()), env=env, keys=jax.eval_shape(jax.random.key_data, state.keys))
-
-    def pack(self, state: VectorState) -> tuple[Array, Array]:
-        bare = replace(state, table=cast(Any, ()), keys=jax.random.key_data(state.keys))
-        return jax.vmap(self.packing.pack)(replace(bare, env=replace(state.env, params=cast(Any, ())))), state.env.params
-
-    def unpack(self, table: TaskTable, packed: tuple[Array, Array]) -> VectorState:
-        words, params = packed
-        state = jax.vmap(self.packing.unpack)(words)
-        env = replace(state.env, params=params)
-        return replace(state, table=table, env=env, keys=jax.random.wrap_key_data(state.keys))
+    def blank(self) -> LaneState:
+        """The state before any lane has begun."""
+        shapes = self._shapes
+        shapes = LaneState(*parted(shapes.env), shapes.task_index, shapes.keys, shapes.episode)
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     def begin(
-        self, state: VectorState, timestep: TimeStep, due: Bool[Array, " lane"], sample: Array
-    ) -> tuple[Any, Array]:
-        """Begins episodes in the lanes that are due, of new tasks of their families if `sample`."""
-        drawn = jax.vmap(tasks.draw_index)(state.keys, state.episode + 1, self.counts)
-        drawn = jnp.take_along_axis(jnp.asarray(self.rows), drawn[:, None], axis=1)[:, 0]
-        state = replace(state, task_index=jnp.where(due & sample, drawn, state.task_index))
-        ends = replace(timestep, terminated=due, truncated=jnp.zeros_like(due))
-        state, seen = self.vector.auto_reset(state, ends)
-        return self.pack(state), jnp.clip(seen.observation, -BOUND, BOUND)
-
-    def reset(self, table: TaskTable, packed: Any, seeds: Array, seeded: Array, due: Array, sample: Array) -> Any:
-        """See `Lanes.begin`."""
-        state = self.unpack(table, packed)
+        self, table: TaskTable, state: LaneState, seeds: Array, seeded: Array, due: Array, sample: Array
+    ) -> tuple[LaneState, Array]:
+        """See `Lanes.begin`; `seeded` lanes get their seeds."""
         keys = jnp.where(seeded, jax.vmap(jax.random.key)(seeds), state.keys)
-        state = replace(state, keys=keys, episode=jnp.where(seeded, 0, state.episode))
-        blank = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.timestep)
-        return self.begin(state, blank, due, sample)
-
-    def step(self, table: TaskTable, packed: Any, action: Array, pending: Array, flags: Array) -> Step:
-        """See `Lanes.step`."""
-        state = self.unpack(table, packed)
-        env_state, timestep = jax.vmap(self.vector.env.step)(state.env, action)
-        told = jax.vmap(diagnosis)(env_state.task, timestep)
-        terminated = timestep.terminated | (flags[0] & timestep.success)
-        truncated = timestep.truncated & ~terminated
-        figures = [timestep.reward, terminated, truncated, timestep.episode_return, timestep.episode_length]
-        figures += [told.get(key, jnp.zeros_like(timestep.reward)) for key in INFO_KEYS]
-        due = jnp.where(flags[2], terminated | truncated, pending)
-        packed, observation = self.begin(replace(state, env=env_state), timestep, due, flags[1])
-        final = jnp.clip(timestep.final_observation, -BOUND, BOUND)
-        seen = jnp.stack([figure.astype(jnp.float32) for figure in figures], axis=1)
-        return Step(packed, observation, jnp.where(pending[:, None], 0.0, seen), final)
-
-
-@lru_cache(maxsize=8)
-def lanes(suite: str, split: str, num_envs: int, backend: str | None, horizon: int | None) -> Lanes:
-    """Shared by environments that differ in their seed alone, e.g. one for training and one for evaluation.
-
-    Args:
-      suite: its name.
-      split: where tasks are drawn from.
-      num_envs: lanes; lane i plays family i mod n.
-      backend: physics.
-      horizon: control steps of an episode; by default each arena's own.
-    """
-    loaded = suites.load(suite)
-    indices = [i for i, name in enumerate(loaded.families) if loaded.splits[split].get(name)]
-    place = np.arange(num_envs) % len(indices)
-    family = np.array(indices)[place]
-    arenas = np.array([loaded.family(name).arena for name in loaded.families])[family]
-    horizons = np.zeros(num_envs, int)
-    parts = []
-    for arena, env in tasks.envs(suite, backend).items():
-        mine = np.flatnonzero(arenas == arena)
-        if mine.size:
-            horizons[mine] = horizon or loaded.horizon_of(arena)
-            parts.append(_Part(loaded, split, replace(env, horizon=int(horizons[mine[0]])), mine, family[mine]))
-    back = np.argsort(np.concatenate([part.lanes for part in parts]))
-
-    def together(pieces: tuple[Array, ...]) -> Array:
-        return jnp.concatenate(pieces)[back] if len(pieces) > 1 else pieces[0]
-
-    @jax.jit
-    def begin(tables, states, seeds, seeded, due, sample):
-        done = [
-            part.reset(table, state, seeds[part.lanes], seeded[part.lanes], due[part.lanes], sample)
-            for part, table, state in zip(parts, tables, states, strict=True)
-        ]
-        states, observations = zip(*done, strict=True)
-        return states, together(observations)
-
-    @jax.jit
-    def step(tables, states, action, pending, flags):
-        done = [
-            part.step(table, state, action[part.lanes], pending[part.lanes], flags)
-            for part, table, state in zip(parts, tables, states, strict=True)
-        ]
-        states, *seen = zip(*done, strict=True)
-        return Step(states, *map(together, seen))
-
-    def task_ids(states: Any) -> tuple[TaskId, ...]:
-        found = []
-        for part, (words, _) in zip(parts, states, strict=True):
-            found += [part.ids[i] for i in jax.vmap(part.packing.unpack)(words).task_index.tolist()]
-        return tuple(found[i] for i in back)
-
-    told = {
-        key: np.isin(np.arange(num_envs), np.concatenate([part.lanes for part in parts if key in part.tells] or [[]]))
-        for key in INFO_KEYS
-    }
-    return Lanes(
-        parts[0].vector.env,
-        tuple(part.table for part in parts),
-        tuple(part.blank for part in parts),
-        place,
-        horizons,
-        {key: lanes for key, lanes in told.items() if lanes.any()},
-        begin,
-        step,
-        task_ids,
-    )
+        episode = jnp.where(seeded, 0, state.episode)
+        drawn = jax.vmap(tasks.draw_index)(keys, episode + 1, self._counts)
+        drawn = jnp.take_along_axis(jnp.asarray(self._rows), drawn[:, None], axis=1)[:, 0]
+        task_index = jnp.where(due & sample, drawn, state.task_index)
+        vector = VectorState(table, joined(state.fixed, state.moving), task_index, keys, episode)
+        ends: TimeStep = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self._timestep)
+        vector, seen = self.vector.auto_reset(vector, replace(ends, terminated=due))
+        new = LaneState(*parted(vector.env), vector.task_index, vector.keys, vector.episode)
+        return new, bounded(seen.observation)

@@ -3,71 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
-from typing import Any, NamedTuple
+from functools import cache, partial
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ... import suite as suites
 from ...env import Env, EnvState
-from ...task import Task, TaskId
+from ...task import Task
 from . import tasks
-from .diagnosis import diagnosis
 from .info import INFO_KEYS
-from .packing import Packing
-from .spaces import BOUND
+from .step import Fixed, bounded, diagnosis, jit, parted, step
 
 
 class OneLane(NamedTuple):
-    """One lane, jitted. A state is a row of words and the model's parameters."""
+    """One lane, jitted."""
 
     env: Env
     keys: tuple[str, ...]
-    """The information that a step tells."""
+    """The information that the family's arena knows."""
     draw: Callable[..., Int[Array, ""]]
     """(key, episode, number of tasks) to the index of the task to play."""
-    reset: Callable[..., tuple[Any, Float[Array, " o"]]]
-    """(key, episode, row) to (state, observation)."""
-    step: Callable[..., tuple[Any, Float[Array, " n"]]]
-    """(state, action) to (state, observation, reward, whether it terminated and the information side by side)."""
-    unpack: Callable[[Any], EnvState]
-    """The environment's state in a state."""
+    reset: Callable[..., tuple[Fixed, EnvState, Float[Array, " o"]]]
+    """(key, episode, row) to (what is fixed, what moves, observation)."""
+    step: Callable[..., tuple[EnvState, Float[Array, " n"]]]
+    """(what is fixed, what moves, action) to (what moves, observation and figures)."""
 
 
 @cache
 def one_lane(suite: str, backend: str | None) -> OneLane:
     """Shared by all environments of a family, so that a second one does not compile again."""
     (env,) = tasks.envs(suite, backend).values()
-    loaded = suites.load(suite)
     # All rows of a family have the same shapes.
-    family = loaded.family(loaded.families[0])
-    row = jax.tree.map(lambda leaf: leaf[0], loaded.rows([TaskId(family.name, family.version, 0)]))
-    shapes, timestep = jax.eval_shape(env.reset, jax.random.key(0), row)
-    told = jax.eval_shape(diagnosis, shapes.task, timestep)
-    keys = tuple(key for key in INFO_KEYS if key in told)
-    packing = Packing(replace(shapes, params=()))
+    loaded = suites.load(suite)
+    some = loaded.task_ids(next(iter(loaded.splits)))[:1]
+    row = jax.tree.map(lambda leaf: leaf[0], loaded.rows(some))
+    state, timestep = jax.eval_shape(env.reset, jax.random.key(0), row)
+    known = jax.eval_shape(diagnosis, state.task, timestep)
 
-    def packed(state: EnvState) -> Any:
-        # Parameters are large and stay as they are: apart, they need no copy.
-        return packing.pack(replace(state, params=())), state.params
-
-    def unpacked(state: Any) -> EnvState:
-        words, params = state
-        return replace(packing.unpack(words), params=params)
-
-    @jax.jit
-    def reset(key: Array, episode: Array, row: Task) -> Any:
+    def reset(key: Array, episode: Array, row: Task) -> tuple[Fixed, EnvState, Array]:
         state, timestep = env.reset(jax.random.fold_in(key, episode), row)
-        return packed(state), jnp.clip(timestep.observation, -BOUND, BOUND)
+        return *parted(state), bounded(timestep.observation)
 
-    @jax.jit
-    def step(state: Any, action: Array) -> Any:
-        new, timestep = env.step(unpacked(state), action)
-        told = diagnosis(new.task, timestep)
-        figures = jnp.stack([timestep.reward, timestep.terminated, *(told[key] for key in keys)])
-        return packed(new), jnp.concatenate([jnp.clip(timestep.observation, -BOUND, BOUND), figures])
-
-    return OneLane(env, keys, jax.jit(tasks.draw_index), reset, step, unpacked)
+    keys = tuple(key for key in INFO_KEYS if key in known)
+    return OneLane(env, keys, jax.jit(tasks.draw_index), jax.jit(reset), jit(partial(step, env)))

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 
 from ...errors import UsageError
 from . import info, spaces, tasks
+from .info import FIGURES
 
 
 class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
@@ -74,23 +75,21 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
         if max_episode_steps is not None and max_episode_steps < 1:
             raise UsageError(f"max_episode_steps = {max_episode_steps}: at least 1 is needed")
         mode = _mode(autoreset_mode)
-        from .lanes import FIGURES, lanes
+        from .lanes import lanes
 
         self._lanes = lanes(suite, split, num_envs, backend, max_episode_steps)
-        self._figures = len(FIGURES)
-        self._state = self._lanes.blank
+        self._state = self._lanes.blank()
         self._first_seed, self._began = seed, False
         self._ended = np.zeros(num_envs, bool)
         """Lanes whose episode is over and whose next one has not begun."""
         self._start_times = np.zeros(num_envs)
         one_hot = len(loaded.families) if use_one_hot else 0
-        which = [loaded.families.index(families[place]) for place in self._lanes.family]
-        self._context = np.eye(len(loaded.families), one_hot, dtype=np.float32)[which]
-        self._observation = np.zeros((num_envs, self._lanes.env.observation_size + one_hot), np.float32)
+        self._context = np.eye(len(loaded.families), one_hot, dtype=np.float32)[self._lanes.family]
+        self._observation = np.zeros((num_envs, self._lanes.env.observation_size), np.float32)
         self.num_envs = num_envs
         self.metadata = {"autoreset_mode": mode, "render_modes": []}
         self.autoreset_mode = mode
-        self.task_name = tuple(families[place] for place in self._lanes.family)
+        self.task_name = tuple(loaded.families[index] for index in self._lanes.family)
         """The family of each lane."""
         horizons = self._lanes.horizons.tolist()
         self.max_path_length = horizons[0] if len(set(horizons)) == 1 else tuple(horizons)
@@ -149,26 +148,28 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
         """
         if not self._began:
             raise gymnasium.error.ResetNeeded("call reset before step")
-        same = self.autoreset_mode is AutoresetMode.SAME_STEP
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
-            lanes = np.flatnonzero(self._ended).tolist()
-            raise gymnasium.error.ResetNeeded(f"lanes {lanes} have ended: reset them first, options={{'reset_mask': …}}")
+            ended = np.flatnonzero(self._ended).tolist()
+            raise gymnasium.error.ResetNeeded(f"lanes {ended} have ended: reset them, options={{'reset_mask': …}}")
         actions = spaces.checked_action(actions, self.action_space)
-        flags = np.array([self.terminate_on_success, self.sample_tasks_on_reset, same])
-        done = self._lanes.step(self._lanes.tables, self._state, actions, self._ended, flags)
-        self._state = done.states
-        figures = np.asarray(done.figures).T.astype(np.float64)
-        reward, ends, cut, return_, length = figures[: self._figures]
-        terminated, truncated = ends != 0, cut != 0
-        over, told = terminated | truncated, figures[self._figures :]
+        self._state, seen = self._lanes.step(self._state, actions)
+        size = self._lanes.env.observation_size
+        self._observation = final = seen[:, :size]
+        figures = dict(zip(FIGURES, seen[:, size:].T.astype(np.float64), strict=True))
+        waiting, success = self._ended, figures["success"] != 0
+        terminated = ~waiting & ((figures["terminated"] != 0) | (self.terminate_on_success & success))
+        truncated = ~waiting & ~terminated & (figures["truncated"] != 0)
+        over = terminated | truncated
+        same = self.autoreset_mode is AutoresetMode.SAME_STEP
+        self._ended = np.zeros_like(over) if same else over
         # A step that begins an episode tells as little beside its first observation as a reset does.
-        seen = info.by_key(told, self._lanes.tells, ~(over if same else self._ended))
-        if not same:
-            self._ended = over
-        elif over.any():
-            seen |= self._final(told, over, return_, length, done.final_observation)
-        self._observation = self._with_context(done.observation)
-        return self._observation.copy(), reward.copy(), terminated, truncated, seen
+        begins = over if same else waiting
+        told = info.batched(figures, self._lanes.tells, ~begins)
+        if begins.any():
+            self._begin(begins, self.sample_tasks_on_reset)
+        if same and over.any():
+            told |= self._final(figures, over, final)
+        return self._with_context(self._observation), np.where(waiting, 0.0, figures["reward"]), terminated, truncated, told
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """An attribute of the lanes, or what a method of that name returns: one entry per lane."""
@@ -205,34 +206,30 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
             seed = [int(seed) + lane for lane in range(self.num_envs)]
         if seed is not None and len(seed) != self.num_envs:
             raise UsageError(f"{len(seed)} seeds: expected one number, or one per lane ({self.num_envs})")
-        seeds = np.array([entry % 2**32 for entry in seed or [0] * self.num_envs], np.uint32)
         # Keys of the lanes that go on stay theirs: the numbers of their episodes do not begin again.
-        seeded = mask & (seed is not None)
-        self._state, first = self._lanes.begin(
-            self._lanes.tables, self._state, seeds, seeded, mask, np.bool_(sample)
-        )
-        self._observation = np.where(mask[:, None], self._with_context(first), self._observation)
+        self._begin(mask, sample, None if seed is None else np.array([entry % 2**32 for entry in seed], np.uint32))
         self._start_times[mask] = time.perf_counter()
-        self._ended = self._ended & ~mask
-        self._began = True
-        return self._observation.copy(), {}
+        self._ended, self._began = self._ended & ~mask, True
+        return self._with_context(self._observation), {}
 
-    def _with_context(self, observation: Any) -> np.ndarray:
+    def _begin(self, due: np.ndarray, sample: bool, seeds: np.ndarray | None = None) -> None:
+        self._state, first = self._lanes.begin(self._state, due, sample, seeds)
+        self._observation = np.where(due[:, None], first, self._observation)
+
+    def _with_context(self, observation: np.ndarray) -> np.ndarray:
         # A lane keeps its family for ever, so the context is the same before and after a reset.
         return np.concatenate([observation, self._context], axis=1)
 
-    def _final(
-        self, told: np.ndarray, over: np.ndarray, return_: np.ndarray, length: np.ndarray, observation: Any
-    ) -> dict[str, Any]:
+    def _final(self, figures: dict[str, np.ndarray], over: np.ndarray, observation: np.ndarray) -> dict[str, Any]:
         """What lanes that end tell beside their next episode's first observation."""
         now = time.perf_counter()
         episode = {
-            "r": np.where(over, return_, 0.0),
-            "l": np.where(over, length, 0).astype(np.int64),
+            "r": np.where(over, figures["episode_return"], 0.0),
+            "l": np.where(over, figures["episode_length"], 0).astype(np.int64),
             "t": np.where(over, np.round(now - self._start_times, 6), 0.0),
         }
         self._start_times[over] = now
-        final = info.by_key(told, self._lanes.tells, over)
+        final = info.batched(figures, self._lanes.tells, over)
         final |= info.masked({"episode": info.masked(episode, over)}, over)
         final_obs = np.full(self.num_envs, None, object)
         observations = self._with_context(observation)
