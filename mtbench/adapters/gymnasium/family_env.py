@@ -71,8 +71,8 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._first_seed, self._frame = seed, (width, height)
         self._key: jax.Array | None = None
         self._episode = 0
-        self._fixed: Any = None
-        self._moving: Any = None
+        self._state: tuple[Any, Any] | None = None
+        """What is fixed in an episode, and what moves."""
         self._row: Task | None = None
         self._renderer: tuple[Any, Any] | None = None
         self.task_name = self._suite.families[0]
@@ -119,8 +119,9 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             self._episode = 0
         self._episode += 1
         self._row = self._choose(options)
-        self._close_renderer()
-        self._fixed, self._moving, observation = self._program.reset(self._key, np.int32(self._episode), self._row)
+        self.close()
+        fixed, moving, observation = self._program.reset(self._key, np.int32(self._episode), self._row)
+        self._state = fixed, moving
         return np.array(observation), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -132,11 +133,11 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         Raises:
           UsageError: the action has another shape.
         """
-        if self._moving is None:
+        if self._state is None:
             raise gymnasium.error.ResetNeeded("call reset before step")
-        action = spaces.checked_action(action, self.action_space)
-        self._moving, seen = self._program.step(self._fixed, self._moving, action)
-        seen = np.asarray(seen)
+        fixed, moving = self._state
+        moving, row = self._program.step(fixed, moving, spaces.checked_action(action, self.action_space))
+        self._state, seen = (fixed, moving), np.asarray(row)
         figures = dict(zip(FIGURES, seen[self._size :].tolist(), strict=True))
         info = {key: figures[key] for key in self._program.keys}
         over = figures["terminated"] == 1.0 or (self.terminate_on_success and figures["success"] == 1.0)
@@ -151,19 +152,22 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if self.render_mode is None:
             gymnasium.logger.warn('nothing is rendered without gymnasium.make(..., render_mode="rgb_array")')
             return None
-        if self._moving is None or self._row is None:
+        if self._state is None or self._row is None:
             raise gymnasium.error.ResetNeeded("call reset before render")
         from ... import render
 
+        fixed, moving = self._state
         if self._renderer is None:
-            model = render.task_model(self._program.env, self._row, np.asarray(self._fixed.params))
+            model = render.task_model(self._program.env, self._row, np.asarray(fixed.params))
             self._renderer = model, render.make_renderer(model, *self._frame)
         model, renderer = self._renderer
-        return render.picture(renderer, model, np.asarray(self._moving.physics.qpos))
+        return render.picture(renderer, model, np.asarray(moving.physics.qpos))
 
     def close(self) -> None:
-        """Frees the renderer."""
-        self._close_renderer()
+        """Frees the renderer, which holds the meshes and textures of one task's model."""
+        if self._renderer is not None:
+            self._renderer[1].close()
+            self._renderer = None
 
     def toggle_terminate_on_success(self, on: bool) -> None:
         """Whether an episode ends with success, from the next step on."""
@@ -191,9 +195,3 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
             return jax.tree.map(np.asarray, replace(row, family=jnp.int32(0)))
         table, place = (self._suite.rows([task_id]), 0) if place is None else (self._rows, place)
         return jax.tree.map(lambda leaf: leaf[place], table)
-
-    def _close_renderer(self) -> None:
-        # A renderer holds the meshes and textures of one model, and every task has its own model.
-        if self._renderer is not None:
-            self._renderer[1].close()
-            self._renderer = None

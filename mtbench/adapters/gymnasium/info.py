@@ -35,9 +35,7 @@ FIGURES = (*INFO_KEYS, "reward", "terminated", "truncated", "episode_return", "e
 """What a step's program tells of a lane behind its observation."""
 
 
-def batched(
-    figures: Mapping[str, np.ndarray], tells: Mapping[str, np.ndarray], lanes: np.ndarray
-) -> dict[str, Any]:
+def batched(figures: Mapping[str, np.ndarray], tells: Mapping[str, np.ndarray], lanes: np.ndarray) -> dict[str, Any]:
     """The information of some lanes, as gymnasium batches it.
 
     Args:

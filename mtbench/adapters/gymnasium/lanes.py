@@ -167,7 +167,7 @@ class _Part:
             row[: len(found)] = found
         self._rows = rows[inverse]
         """The table's rows that a lane may draw [lane, …], filled up with zeros."""
-        self._counts = np.array([len(found) for found in places], np.int32)[inverse]
+        self._counts = jnp.array([len(found) for found in places], jnp.int32)[inverse]
         self._shapes, self._timestep = jax.eval_shape(self.vector.reset, jax.random.key(0))
         self.known = jax.eval_shape(jax.vmap(diagnosis), self._shapes.env.task, self._timestep)
         """The information that the arena knows."""

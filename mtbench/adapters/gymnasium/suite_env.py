@@ -169,7 +169,13 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
             self._begin(begins, self.sample_tasks_on_reset)
         if same and over.any():
             told |= self._final(figures, over, final)
-        return self._with_context(self._observation), np.where(waiting, 0.0, figures["reward"]), terminated, truncated, told
+        return (
+            self._with_context(self._observation),
+            np.where(waiting, 0.0, figures["reward"]),
+            terminated,
+            truncated,
+            told,
+        )
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """An attribute of the lanes, or what a method of that name returns: one entry per lane."""
@@ -243,4 +249,6 @@ def _mode(given: AutoresetMode | str) -> AutoresetMode:
         return AutoresetMode(given)
     except ValueError:
         names = ", ".join(mode.name for mode in AutoresetMode)
-        raise UsageError(f"autoreset_mode = {given!r}: expected one of gymnasium.vector.AutoresetMode, {names}") from None
+        raise UsageError(
+            f"autoreset_mode = {given!r}: expected one of gymnasium.vector.AutoresetMode, {names}"
+        ) from None
