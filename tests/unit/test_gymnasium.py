@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import gymnasium
 import jax
@@ -325,6 +326,18 @@ def test_gymnasiums_wrappers_normalise_and_record(make_pair, actions):
     assert truncated.all() and list(recorded.length_queue) == [HORIZON] * 2 * LANES
 
 
+def test_the_example_with_wrappers_runs(own_suites, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "gymnasium.md").read_text()
+    (example,) = [block.split("```")[0] for block in page.split("```python")[1:] if "NormalizeReward" in block]
+    made = '"mtbench/STARTER", num_envs=10'
+    assert made in example
+    options = f'num_envs={LANES}, max_episode_steps={HORIZON}, use_one_hot=True, backend="mujoco"'
+    exec(example.replace(made, f'"mtbench/PAIR", {options}'), names := {})
+    names["envs"].close()
+    # 500 steps, and each episode takes one more than its horizon.
+    assert len(capsys.readouterr().out.splitlines()) == LANES * (500 // (HORIZON + 1))
+
+
 def test_lanes_of_several_arenas(own_suites):
     envs = gymnasium.make_vec("mtbench/MIXED", num_envs=3, backend="mujoco")
     assert envs.get_attr("task_name") == ("walk", "reach", "walk")
@@ -399,7 +412,7 @@ def test_bad_use():
         adapter.FamilyEnv("MT1/reach", render_mode="human")
     with pytest.raises(UsageError, match="num_envs = 3: STARTER needs at least 5, one per family"):
         make_vec("mtbench/STARTER", num_envs=3)
-    with pytest.raises(UsageError, match="autoreset_mode = 'Never': expected one of .* SAME_STEP, DISABLED"):
+    with pytest.raises(UsageError, match="autoreset_mode = 'Never': expected a .* NextStep, SameStep, Disabled"):
         make_vec("mtbench/STARTER", autoreset_mode="Never")
     with pytest.raises(UsageError, match="max_episode_steps = 0"):
         make_vec("mtbench/STARTER", max_episode_steps=0)

@@ -19,7 +19,7 @@ from .info import FIGURES
 class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """The lanes of a suite as one program: lane i plays family i mod n, with a new task of the split at each reset.
 
-    What happens to a lane that ends is gymnasium's to name:
+    The modes are gymnasium's, for a lane whose episode ends:
 
     - `SAME_STEP`, as in Meta-World's vector environments: it begins its next episode in the same step. The observation
       is the new episode's first, `final_obs` and `final_info` hold the old one's last.
@@ -156,6 +156,7 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
         size = self._lanes.env.observation_size
         self._observation = final = seen[:, :size]
         figures = dict(zip(FIGURES, seen[:, size:].T.astype(np.float64), strict=True))
+        # Lanes that wait for their next episode are stepped with the others, and what comes of it is not looked at.
         waiting, success = self._ended, figures["success"] != 0
         terminated = ~waiting & ((figures["terminated"] != 0) | (self.terminate_on_success & success))
         truncated = ~waiting & ~terminated & (figures["truncated"] != 0)
@@ -169,13 +170,8 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
             self._begin(begins, self.sample_tasks_on_reset)
         if same and over.any():
             told |= self._final(figures, over, final)
-        return (
-            self._with_context(self._observation),
-            np.where(waiting, 0.0, figures["reward"]),
-            terminated,
-            truncated,
-            told,
-        )
+        reward = np.where(waiting, 0.0, figures["reward"])
+        return self._with_context(self._observation), reward, terminated, truncated, told
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """An attribute of the lanes, or what a method of that name returns: one entry per lane."""
@@ -198,9 +194,6 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
     def sample_tasks(self) -> None:
         """Begins an episode of a new task in every lane, whatever `sample_tasks_on_reset` says."""
         self._reset(None, np.ones(self.num_envs, bool), True)
-
-    def close_extras(self, **kwargs: Any) -> None:
-        """Nothing to free beyond memory."""
 
     def _reset(
         self, seed: int | Sequence[int] | None, mask: np.ndarray, sample: bool
@@ -248,7 +241,5 @@ def _mode(given: AutoresetMode | str) -> AutoresetMode:
     try:
         return AutoresetMode(given)
     except ValueError:
-        names = ", ".join(mode.name for mode in AutoresetMode)
-        raise UsageError(
-            f"autoreset_mode = {given!r}: expected one of gymnasium.vector.AutoresetMode, {names}"
-        ) from None
+        values = ", ".join(mode.value for mode in AutoresetMode)
+        raise UsageError(f"autoreset_mode = {given!r}: expected a gymnasium.vector.AutoresetMode, {values}") from None
