@@ -141,6 +141,8 @@ def test_options_pick_the_task():
         env.reset(options={"tasks": 7})
     with pytest.raises(UsageError, match=f"{first.name} = 99.0: expected within"):
         env.reset(options={"factors": {first.name: 99}})
+    with pytest.raises(UsageError, match="factors = 5: expected values by name"):
+        env.reset(options={"factors": 5})
     with pytest.raises(UsageError, match="task = -1: expected a seed"):
         env.reset(options={"task": -1})
     terminated = False
@@ -230,8 +232,12 @@ def test_seeds_and_masks(envs, actions):
         envs.reset(options={"reset_mask": np.ones(3, bool)})
     with pytest.raises(UsageError, match="2 seeds: expected one number, or one per lane"):
         envs.reset(seed=[1, 2])
+    with pytest.raises(UsageError, match="4 seeds: expected one number, or one per lane"):
+        envs.reset(seed=[1, 2, 3, 4, None])
     with pytest.raises(UsageError, match="expected \\(5, 4\\)"):
         envs.step(actions[0, 0])
+    with pytest.raises(UsageError, match="no array of numbers: expected \\(5, 4\\)"):
+        envs.step([["up"] * 4] * 5)
 
 
 def test_an_episode_can_end_with_success(envs):
@@ -283,9 +289,9 @@ def test_lanes_end_and_begin_as_gymnasiums_own_vector_does(make_pair, mode):
     for _ in range(HORIZON):
         np.testing.assert_allclose(observation[::2, :39], expected, atol=1e-4)
         action[::2] = toward_goal(expected)
-        if mode is AutoresetMode.NEXT_STEP:
+        if mode is AutoresetMode.NEXT_STEP and waiting[0]:
             # The action of a step that begins an episode is ignored, whatever it is.
-            action[::2][waiting] = np.nan
+            action[0] = np.nan
         expected, *told = theirs.step(action[::2])
         observation, *outcome = ours.step(action)
         for found, wanted in zip(outcome[:3], told[:3], strict=True):
@@ -414,5 +420,7 @@ def test_bad_use():
         make_vec("mtbench/STARTER", num_envs=3)
     with pytest.raises(UsageError, match="autoreset_mode = 'Never': expected a .* NextStep, SameStep, Disabled"):
         make_vec("mtbench/STARTER", autoreset_mode="Never")
+    with pytest.raises(UsageError, match="num_envs = 7.5: STARTER needs at least 5"):
+        make_vec("mtbench/STARTER", num_envs=7.5)
     with pytest.raises(UsageError, match="max_episode_steps = 0"):
         make_vec("mtbench/STARTER", max_episode_steps=0)

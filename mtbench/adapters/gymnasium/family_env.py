@@ -183,8 +183,10 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         if seed is None:
             place = int(self._program.draw(self._key, np.int32(self._episode), np.int32(len(seeds))))
             seed = seeds[place]
-        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**31:
+        if not spaces.is_whole(seed, least=0) or seed >= 2**31:
             raise UsageError(f"task = {seed!r}: expected a seed, a whole number from 0 to 2^31 - 1")
+        if factors is not None and not isinstance(factors, Mapping):
+            raise UsageError(f"factors = {factors!r}: expected values by name")
         task_id = self._suite.task_id(self._split, self.task_name, int(seed))
         self.task_id = None if factors else task_id
         if factors:

@@ -36,12 +36,20 @@ def checked_action(action: Any, space: gymnasium.Space[Any]) -> np.ndarray:
     """The action, once it has the space's shape.
 
     Raises:
-      UsageError: it has another.
+      UsageError: it has another, or holds no numbers.
     """
-    action = np.asarray(action, np.float32)
+    try:
+        action = np.asarray(action, np.float32)
+    except (TypeError, ValueError):
+        raise UsageError(f"an action that is no array of numbers: expected {space.shape} of them") from None
     if action.shape != space.shape:
         raise UsageError(f"an action of shape {action.shape}: expected {space.shape}, as action_space.sample() gives")
     return action
+
+
+def is_whole(value: Any, *, least: int) -> bool:
+    """Whether it is a whole number, not below the least."""
+    return isinstance(value, int | np.integer) and int(value) >= least
 
 
 def refuse_unknown(kind: str, given: Mapping[str, Any], known: Sequence[str]) -> None:

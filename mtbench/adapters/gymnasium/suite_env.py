@@ -70,10 +70,10 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
             raise UsageError(
                 f"use_one_hot: {suite} hides the family, as it hides the goal; use an MT suite, or leave it out"
             )
-        if num_envs < count:
-            raise UsageError(f"num_envs = {num_envs}: {suite} needs at least {count}, one per family")
-        if max_episode_steps is not None and max_episode_steps < 1:
-            raise UsageError(f"max_episode_steps = {max_episode_steps}: at least 1 is needed")
+        if not spaces.is_whole(num_envs, least=count):
+            raise UsageError(f"num_envs = {num_envs}: {suite} needs at least {count}, one per family (a whole number)")
+        if max_episode_steps is not None and not spaces.is_whole(max_episode_steps, least=1):
+            raise UsageError(f"max_episode_steps = {max_episode_steps}: expected a whole number from 1 on")
         mode = _mode(autoreset_mode)
         from .lanes import lanes
 
@@ -203,8 +203,10 @@ class SuiteVectorEnv(gymnasium.vector.VectorEnv[np.ndarray, np.ndarray, np.ndarr
         if isinstance(seed, int | np.integer):
             super().reset(seed=int(seed))
             seed = [int(seed) + lane for lane in range(self.num_envs)]
-        if seed is not None and len(seed) != self.num_envs:
-            raise UsageError(f"{len(seed)} seeds: expected one number, or one per lane ({self.num_envs})")
+        if seed is not None:
+            seed = [entry for entry in np.ravel(seed) if isinstance(entry, int | np.integer)]
+            if len(seed) != self.num_envs:
+                raise UsageError(f"{len(seed)} seeds: expected one number, or one per lane ({self.num_envs})")
         # Keys of the lanes that go on stay theirs: the numbers of their episodes do not begin again.
         self._begin(mask, sample, None if seed is None else np.array([entry % 2**32 for entry in seed], np.uint32))
         self._start_times[mask] = time.perf_counter()
