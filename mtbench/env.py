@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
@@ -14,6 +16,9 @@ from . import physics as physics_lib
 from .arena import Arena
 from .physics import Physics, Sensors, State
 from .task import Task
+
+_CHUNK = 64
+"""Rows whose parameters are derived at once."""
 
 
 @struct.dataclass
@@ -128,6 +133,21 @@ class Env:
     def params(self, task: Task) -> Float[Array, " p"]:
         """The model parameters of a task; the same for every episode of it."""
         return self.physics.params(self.arena.causes(task))
+
+    def params_of(self, tasks: Task) -> Float[Array, "task p"]:
+        """`params` of concrete rows [task, …].
+
+        Computed at once, also while something else is traced, by one small program: as a part of every program that
+        resets it would be a third of what there is to compile.
+        """
+        count = int(np.shape(tasks.family)[0])
+        parts = []
+        with jax.ensure_compile_time_eval():
+            for start in range(0, count, _CHUNK):
+                chosen = np.minimum(np.arange(start, start + _CHUNK), count - 1)
+                part = jax.tree.map(lambda leaf, chosen=chosen: np.asarray(leaf)[chosen], tasks)
+                parts.append(_params(self.arena, self.physics, part))
+            return jnp.concatenate(parts)[:count]
 
     def reset(self, key: jax.Array, task: Task) -> tuple[EnvState, TimeStep]:
         """Begins an episode of a task.
@@ -257,6 +277,11 @@ class Env:
     def _context(self, task: Task) -> Float[Array, " c"]:
         # Hidden, it keeps its length: networks stay the same, and XLA's CPU compiler crashes on arrays of size zero.
         return jax.nn.one_hot(task.family, self.num_families) * float(self.show_family)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _params(arena: Arena, physics: Physics, tasks: Task) -> Float[Array, "task p"]:
+    return jax.vmap(lambda task: physics.params(arena.causes(task)))(tasks)
 
 
 def _padded(x: Array, size: int) -> Array:

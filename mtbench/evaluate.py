@@ -53,6 +53,7 @@ def play(
     steps: int | None = None,
     memory: Memory | None = None,
     record: Callable[[EnvState, TimeStep], Any] = lambda state, timestep: (),
+    params: jax.Array | None = None,
 ) -> tuple[Episode, Memory, Any]:
     """Plays one episode in one lane.
 
@@ -64,12 +65,13 @@ def play(
       steps: control steps to play; the environment's horizon by default.
       memory: of the task's earlier episodes; by default this is the first.
       record: what to keep of the start and of every step.
+      params: the task's (`Env.params_of`), if they are known.
 
     Returns:
       The episode's figures, the memory at its end, and what was recorded, [steps + 1, …].
     """
     reset, own = jax.random.split(key)
-    state, timestep = env.reset(reset, task)
+    state, timestep = env.begin(reset, task, env.params(task) if params is None else params)
     carry = policy.init_carry(own)
     if memory is not None:
         timestep, carry = memory.last.then(timestep, task_begins=False), memory.carry
@@ -101,7 +103,7 @@ def play(
 
 
 @partial(jax.jit, static_argnums=0)
-def _play_all(env: Env, policy: Policy | Expert, keys: jax.Array, tasks: Task) -> Episode:
+def _play_all(env: Env, policy: Policy | Expert, keys: jax.Array, tasks: Task, params: jax.Array) -> Episode:
     """Plays a trial in each lane: all episodes but the last adapt the policy, the last is scored.
 
     Args:
@@ -109,21 +111,22 @@ def _play_all(env: Env, policy: Policy | Expert, keys: jax.Array, tasks: Task) -
       policy: the policy.
       keys: [lane, episode].
       tasks: rows [lane, …].
+      params: theirs [lane, p].
     """
 
-    def trial(keys, task):
+    def trial(keys, task, params):
         if len(keys) == 1:
-            return play(env, policy, keys[0], task)[0]
+            return play(env, policy, keys[0], task, params=params)[0]
 
         def adapt(memory, key):
-            return play(env, policy, key, task, memory=memory)[1], None
+            return play(env, policy, key, task, memory=memory, params=params)[1], None
 
-        _, memory, _ = play(env, policy, keys[0], task)
+        _, memory, _ = play(env, policy, keys[0], task, params=params)
         if len(keys) > 2:  # a loop over no episode would be compiled all the same
             memory, _ = jax.lax.scan(adapt, memory, keys[1:-1])
-        return play(env, policy, keys[-1], task, memory=memory)[0]
+        return play(env, policy, keys[-1], task, memory=memory, params=params)[0]
 
-    return jax.vmap(trial)(keys, tasks)
+    return jax.vmap(trial)(keys, replace(tasks, scene=()), params)
 
 
 @lru_cache(maxsize=8)
@@ -209,13 +212,14 @@ def _play_jobs(
     earlier = range(adaptation_episodes if has_memory else 0)
     parts, order = [], []
     for arena, table in tables.items():
+        params = envs[arena].params_of(table)
         mine = [number for number, (task_id, _) in enumerate(jobs) if places[task_id][0] == arena]
         for chosen, fresh in batches(mine, LANES):
             index = np.array([places[jobs[number][0]][1] for number in chosen])
             seeds = [[reset_key(jobs[number][0], e) for e in (*earlier, jobs[number][1])] for number in chosen]
             keys = jax.vmap(jax.vmap(jax.random.key))(np.array(seeds, np.uint32))
             tasks = jax.tree.map(lambda leaf, index=index: jnp.asarray(leaf[index]), table)
-            played = _play_all(envs[arena], policy, keys, tasks)
+            played = _play_all(envs[arena], policy, keys, tasks, params[index])
             parts.append(jax.tree.map(lambda leaf, fresh=fresh: np.asarray(leaf)[:fresh], played))
             order += chosen[:fresh]
             if on_progress:

@@ -268,14 +268,17 @@ def _played(
             continue
         steps = None if seconds is None else max(1, round(seconds / env.arena.timestep))
 
-        def watch(key, task, env=env, steps=steps):
-            kept = play(env, policy, key, task, steps, record=lambda state, seen: (state.physics.qpos, seen.success))
-            return env.params(task), *kept[-1]
+        def watch(key, task, params, env=env, steps=steps):
+            def seen(state, timestep):
+                return state.physics.qpos, timestep.success
+
+            return play(env, policy, key, task, steps, record=seen, params=params)[-1]
 
         tasks = suite.rows([jobs[i][0] for i in mine])
+        derived = env.params_of(tasks)
         keys = jax.vmap(jax.random.key)(np.array([reset_key(*jobs[i]) for i in mine], np.uint32))
-        watched = jax.jit(jax.vmap(watch))(keys, jax.tree.map(jnp.asarray, tasks))
-        for lane, (job, params, qpos, success) in enumerate(zip(mine, *map(np.asarray, watched), strict=True)):
+        watched = jax.jit(jax.vmap(watch))(keys, jax.tree.map(jnp.asarray, tasks), derived)
+        for lane, (job, params, qpos, success) in enumerate(zip(mine, derived, *map(np.asarray, watched), strict=True)):
             task = jax.tree.map(lambda leaf, lane=lane: leaf[lane], tasks)
             shown[job] = env, task_model(env, task, params), qpos, success
     return [shown[job] for job in range(len(jobs))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 import jax
@@ -137,14 +137,14 @@ class VectorEnv:
         """Rows of the table."""
         return int(np.shape(self.tasks.family)[0])
 
+    @cached_property
     def table(self) -> TaskTable:
         """The tasks with their parameters."""
-        params = jax.lax.map(self.env.params, self.tasks, batch_size=min(64, self.num_tasks))
-        return TaskTable(replace(self.tasks, scene=()), params)
+        return TaskTable(replace(self.tasks, scene=()), self.env.params_of(self.tasks))
 
     def reset(self, key: jax.Array) -> tuple[VectorState, TimeStep]:
         """Begins an episode in every lane."""
-        table = self.table()
+        table = self.table
         lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
         numbers = lanes if self.numbers is None else jnp.asarray(self.numbers, jnp.int32)
         keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)

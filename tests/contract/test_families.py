@@ -55,14 +55,15 @@ def walks(arena):
         return (state, timestep), timestep
 
     @jax.jit
-    def walk(keys, rows):
+    def walk(keys, rows, params):
         traces.append(1)
-        state, first = jax.vmap(env.reset)(keys, rows)
+        state, first = jax.vmap(env.begin)(keys, rows, params)
         actions = jax.random.uniform(jax.random.key(1), (60, len(ids), env.action_size), minval=-1, maxval=1)
         _, seen = jax.lax.scan(walked, (state, first), actions)
         return first, seen
 
-    return walk, traces, walk(keys, rows), walk(keys, rows)
+    params = env.params_of(rows)
+    return walk, traces, walk(keys, rows, params), walk(keys, rows, params)
 
 
 def test_shapes_and_values(arena, walks):
@@ -89,7 +90,8 @@ def test_no_task_begins_solved(arena):
     suite, _, _, _, envs = arena
     ids = [TaskId(name, registry.family(name).version, seed) for name in suite.families for seed in range(40)]
     keys = jax.random.split(jax.random.key(5), len(ids))
-    _, first = jax.jit(jax.vmap(envs["mujoco"].reset))(keys, suite.rows(ids))
+    rows = suite.rows(ids)
+    _, first = jax.jit(jax.vmap(envs["mujoco"].begin))(keys, rows, envs["mujoco"].params_of(rows))
     solved = {task_id.family for task_id, progress in zip(ids, first.progress, strict=True) if progress >= 1.0}
     assert not solved
 
@@ -98,9 +100,9 @@ def test_determinism_and_one_trace(arena, walks):
     walk, traces, (first, seen), (again, seen_again) = walks
     for one, other in zip(jax.tree.leaves((first, seen)), jax.tree.leaves((again, seen_again)), strict=True):
         np.testing.assert_array_equal(one, other)
-    _, _, rows, keys, _ = arena
+    _, _, rows, keys, envs = arena
     flipped = jax.tree.map(lambda leaf: leaf[::-1], rows)
-    walk(keys, flipped)
+    walk(keys, flipped, envs["mujoco"].params_of(flipped))
     assert len(traces) == 1, "other tasks of the same suite must not compile again"
 
 
@@ -137,7 +139,7 @@ def test_backends_agree_on_every_family(arena):
     rows, keys = jax.tree.map(lambda leaf: leaf[one_each], rows), keys[one_each]
     seen = {}
     for backend, env in envs.items():
-        state, first = jax.jit(jax.vmap(env.reset))(keys, rows)
+        state, first = jax.jit(jax.vmap(env.begin))(keys, rows, env.params_of(rows))
         step = jax.jit(jax.vmap(env.step))
         frames = [first.observation]
         for _ in range(3):
@@ -170,9 +172,10 @@ def test_episodes_do_not_depend_on_their_neighbours(arena):
     _, _, rows, keys, envs = arena
     env = envs["mujoco"]
     policy = RandomPolicy(env.action_size)
-    run = jax.jit(jax.vmap(lambda key, row: play(env, policy, key, row, 20)[0]))
-    together = run(keys, rows)
-    alone = run(keys[:2], jax.tree.map(lambda leaf: leaf[:2], rows))
+    params = env.params_of(rows)
+    run = jax.jit(jax.vmap(lambda key, row, params: play(env, policy, key, row, 20, params=params)[0]))
+    together = run(keys, rows, params)
+    alone = run(keys[:2], jax.tree.map(lambda leaf: leaf[:2], rows), params[:2])
     np.testing.assert_allclose(together.return_[:2], alone.return_, rtol=1e-5)
 
 

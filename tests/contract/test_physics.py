@@ -66,6 +66,11 @@ def envs(arena) -> dict[str, Env]:
     }
 
 
+def derived(env: Env, task: Task):
+    """Parameters of one task, by the program that all share."""
+    return env.params_of(jax.tree.map(lambda leaf: np.asarray(leaf)[None], task))[0]
+
+
 @pytest.fixture(scope="module")
 def rollout(envs):
     """Runs one lane for some control steps and returns all states, per backend."""
@@ -94,7 +99,7 @@ def start(env: Env, task: Task, lift: float = 0.0):
 def test_backends_agree_without_contact(envs, rollout):
     """To 1e-4 over 20 control steps: falling and tumbling, a swinging mechanism, a moving hand, closing fingers."""
     env = envs["mujoco"]
-    params = env.params(scene())
+    params = derived(env, scene())
     qpos, qvel = start(env, scene(), lift=0.6)
     qvel = qvel.at[env.arena._index.free_dofs].set(jnp.array([0.1, -0.2, 0.3, 0.3, 0.5, -0.4]))
     ctrl = jnp.tile(jnp.array([0.05, 0.65, 0.25, 0.8, 0.8]), (20, 1))
@@ -107,7 +112,7 @@ def test_backends_agree_without_contact(envs, rollout):
 def test_backends_agree_in_contact(envs, rollout):
     """Within 1 mm after one control step with the object pressed into the shelf."""
     env = envs["mujoco"]
-    params = env.params(scene())
+    params = derived(env, scene())
     qpos, qvel = start(env, scene(), lift=-0.012)
     # Only the first step is looked at; 20 share the program of the other rollouts.
     ctrl = jnp.zeros((20, 5)).at[:, :3].set(qpos[:3])
@@ -122,7 +127,7 @@ def test_a_moved_and_resized_fixture_carries_an_object(envs, rollout, backend):
     env = envs[backend]
     for x, half in ((0.3, 0.06), (-0.1, 0.15), (0.2, 0.05)):
         task = scene(x, half)
-        params = env.params(task)
+        params = derived(env, task)
         qpos, qvel = start(env, task)
         ctrl = jnp.tile(jnp.array([0.0, 0.6, 0.3, 0.0, 0.0]), (20, 1))
         height = rollout(backend, params, qpos, qvel * 0, ctrl).qpos[-1, env.arena._index.free_qpos[2]]
@@ -133,7 +138,7 @@ def test_an_edited_model_equals_one_compiled_from_scratch(arena, envs):
     task = scene()
     engine = envs["mujoco"].physics
     edited = copy.copy(arena.model)
-    for name, value in engine.fields.unpack(np.asarray(envs["mujoco"].params(task))).items():
+    for name, value in engine.fields.unpack(np.asarray(derived(envs["mujoco"], task))).items():
         getattr(edited, name)[...] = value
     scratch = from_scratch(arena, task)
     # Constraints are scaled by these: MuJoCo's compiler computes them once.
@@ -242,8 +247,8 @@ def test_lanes_shard_over_devices_with_the_same_result(starter):
     np.testing.assert_array_equal(results[0].family, results[1].family)
 
 
-@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
-def test_the_mjx_step_lowers(envs, platform):
+def test_the_mjx_step_lowers(envs):
+    platforms = ("cpu", "cuda", "tpu")
     env = envs["mjx"]
     params = jax.eval_shape(env.params, scene())
     state, _ = jax.eval_shape(
@@ -251,18 +256,20 @@ def test_the_mjx_step_lowers(envs, platform):
     )
     ctrl = jax.ShapeDtypeStruct((5,), jnp.float32)
     lanes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((4, *x.shape), x.dtype), (params, state, ctrl))
-    exported = export.export(jax.jit(jax.vmap(env.physics.step)), platforms=[platform])(*lanes)
-    assert exported.platforms == (platform,) and len(exported.mlir_module_serialized) > 10_000
+    exported = export.export(jax.jit(jax.vmap(env.physics.step)), platforms=platforms)(*lanes)
+    assert exported.platforms == platforms and len(exported.mlir_module_serialized) > 10_000
 
 
 def test_a_snapshot_moves_between_backends(envs):
     """A state of one backend is a state of the other: the next step differs by no more than one step would."""
     key, task = jax.random.key(3), scene()
     step = {name: jax.jit(env.step) for name, env in envs.items()}
-    state, _ = jax.jit(envs["mjx"].reset)(key, task)
+    params = {name: derived(env, task) for name, env in envs.items()}
+    np.testing.assert_array_equal(params["mjx"], params["mujoco"])
+    state, _ = jax.jit(envs["mjx"].begin)(key, task, params["mjx"])
     for name in ("mjx", "mujoco", "mjx", "mujoco"):
         state, timestep = step[name](state, jnp.array([0.2, 0.1, -0.3, 1.0]))
-    pure, _ = jax.jit(envs["mujoco"].reset)(key, task)
+    pure, _ = jax.jit(envs["mujoco"].begin)(key, task, params["mujoco"])
     for _ in range(4):
         pure, expected = step["mujoco"](pure, jnp.array([0.2, 0.1, -0.3, 1.0]))
     np.testing.assert_allclose(timestep.observation, expected.observation, atol=1e-3)

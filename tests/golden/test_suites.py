@@ -297,7 +297,12 @@ def test_protocols_are_played():
     ]
     task_id = suite.task_ids("iid")[1]
     row = jax.tree.map(lambda leaf: leaf[1], suite.tables("iid")["tabletop"])
-    roll = jax.jit(lambda key, memory: (play(env, Learner(), key, row, 5, memory), env.reset(key, row)[1]))
+    params = env.params_of(jax.tree.map(lambda leaf: leaf[None], row))[0]
+
+    @jax.jit
+    def roll(key, memory):
+        return play(env, Learner(), key, row, 5, memory, params=params), env.begin(key, row, params)[1]
+
     memory, returns = None, []
     for episode in (0, 1, 2, 4):
         (played, memory, _), first = roll(jax.random.key(suites.reset_key(task_id, episode)), memory)

@@ -61,7 +61,7 @@ FAMILIES = (
             *objects.place("object", "where the ball lies", (-0.1, 0.1), (0.6, 0.7)),
             Factor("object_size", 0.9, 1.1, "", "radius of the ball, relative to Meta-World's"),
             Factor("object_mass", 0.1, 0.2, "kg", "mass of the ball (Meta-World: 0.04)"),
-            Factor("object_friction", 0.8, 1.2, "", "sliding friction of the ball (Meta-World: 1)"),
+            Factor("object_friction", 1.2, 1.5, "", "sliding friction of the ball (Meta-World: 1)"),
         ),
         build=_build,
         accept=rows.apart(0.15),
