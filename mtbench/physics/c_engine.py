@@ -102,7 +102,8 @@ class _Pool:
     """A `mujoco.batch.Batch` for one number of lanes, used under a lock: it serves one call at a time."""
 
     def __init__(self, model: mujoco.MjModel, fields: Fields, lanes: int):
-        self.batch = mujoco.batch.Batch(model, lanes, nthread=min(lanes, os.cpu_count() or 1))
+        # To wake a thread takes as long as eight lanes' steps.
+        self.batch = mujoco.batch.Batch(model, lanes, nthread=min(max(1, lanes // 8), os.cpu_count() or 1))
         self.fields = fields
         self.model_fields = {name: self.batch.expand(name) for name in fields.names}
         self.views = [self.batch.bind(name) for name in ("qpos", "qvel", "act", "qacc_warmstart")]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
+from pathlib import Path
 
 import gymnasium
 import jax
@@ -12,32 +14,57 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import NormalizeObservation, NormalizeReward, RecordEpisodeStatistics
 
 import mtbench.suite as suites
 from mtbench import registry
 from mtbench.adapters import gymnasium as adapter
+from mtbench.adapters.gymnasium.step import joined
 from mtbench.errors import UsageError
+from mtbench.vector import VectorState
 
 HORIZON, LANES = 80, 5
 
 
 @pytest.fixture(scope="module")
-def envs(tmp_path_factory):
-    """Five lanes of two families, made as a script would."""
-    path = tmp_path_factory.mktemp("suites") / "PAIR.toml"
+def own_suites(tmp_path_factory):
+    """PAIR, two families of one arena, and MIXED, a family of each arena, found beside the package's own suites."""
+    ours = suites.EvaluationProtocol("ours", ("train",), 2, episodes=1, adaptation_episodes=0, horizon=200)
     # In unequal numbers of tasks: the rows of the table do not alternate.
     splits = {"train": {"reach": tuple(range(50)), "push": (3, 1)}}
-    ours = suites.EvaluationProtocol("ours", ("train",), 2, episodes=1, adaptation_episodes=0, horizon=200)
     pair = suites.Suite("PAIR", 1, "Two families", ("reach", "push"), 200, True, splits, protocols={"ours": ours})
-    path.write_text(suites.to_toml(pair.frozen()))
-    suites.catalogue()["PAIR"] = path
+    splits = {"train": {"walk": (0, 1), "reach": (0, 1)}}
+    mixed = replace(pair, name="MIXED", families=("walk", "reach"), splits=splits, horizons={"walker": 30})
+    folder = tmp_path_factory.mktemp("suites")
+    for suite in (pair, mixed):
+        path = folder / f"{suite.name}.toml"
+        path.write_text(suites.to_toml(suite.frozen()))
+        suites.catalogue()[suite.name] = path
     adapter.register()
-    made = gymnasium.make_vec(
-        "mtbench/PAIR", num_envs=LANES, use_one_hot=True, max_episode_steps=HORIZON, backend="mujoco"
-    )
-    yield made
-    made.close()
-    del suites.catalogue()["PAIR"], gymnasium.registry["mtbench/PAIR"]
+    yield
+    for suite in (pair, mixed):
+        del suites.catalogue()[suite.name], gymnasium.registry[f"mtbench/{suite.name}"]
+
+
+@pytest.fixture(scope="module")
+def make_pair(own_suites):
+    """Makes five lanes of two families, as a script would; all that are made share their compiled programs."""
+    made = []
+
+    def make(**options):
+        options = {"num_envs": LANES, "max_episode_steps": HORIZON, "backend": "mujoco"} | options
+        made.append(gymnasium.make_vec("mtbench/PAIR", use_one_hot=True, **options))
+        return made[-1]
+
+    yield make
+    for envs in made:
+        envs.close()
+
+
+@pytest.fixture(scope="module")
+def envs(make_pair):
+    return make_pair()
 
 
 @pytest.fixture
@@ -69,12 +96,13 @@ def test_without_gymnasium_the_extra_is_named():
 
 
 @pytest.mark.parametrize("family", ["reach", "walk"])
-def test_a_family_passes_gymnasiums_own_checks(family):
+def test_a_family_passes_gymnasiums_own_checks(family, capfd):
     env = gymnasium.make(f"mtbench/{family}", backend="mujoco")
     assert env.spec.max_episode_steps == suites.load(f"MT1/{family}").horizon
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         check_env(env.unwrapped)
+    assert capfd.readouterr().out == ""
 
 
 def test_one_lane_plays_what_the_environment_plays():
@@ -113,6 +141,8 @@ def test_options_pick_the_task():
         env.reset(options={"tasks": 7})
     with pytest.raises(UsageError, match=f"{first.name} = 99.0: expected within"):
         env.reset(options={"factors": {first.name: 99}})
+    with pytest.raises(UsageError, match="factors = 5: expected values by name"):
+        env.reset(options={"factors": 5})
     with pytest.raises(UsageError, match="task = -1: expected a seed"):
         env.reset(options={"task": -1})
     terminated = False
@@ -126,7 +156,7 @@ def test_options_pick_the_task():
 def test_lanes_end_and_begin_again_in_the_same_step(envs, actions):
     first, info = envs.reset(seed=3)
     assert info == {} and first in envs.observation_space and first.dtype == np.float32
-    assert envs.metadata["autoreset_mode"] is gymnasium.vector.AutoresetMode.SAME_STEP
+    assert envs.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     returns = np.zeros(LANES)
     for action in actions:
         observation, reward, terminated, truncated, info = envs.step(action)
@@ -168,19 +198,20 @@ def test_a_lane_plays_what_one_lane_alone_plays(envs, actions):
 
 def test_lanes_keep_their_family_and_draw_new_tasks(envs):
     suite = suites.load("PAIR")
-    family = [suite.families.index(task_id.family) for task_id in suite.task_ids("train")]
+    ids = suite.task_ids("train")
+    family = [suite.families.index(task_id.family) for task_id in ids]
     assert envs.call("task_name") == ("reach", "push", "reach", "push", "reach")
     drawn = []
     for seed in range(12):
         observation, _ = envs.reset(seed=seed)
-        index = np.asarray(envs.unwrapped._state.task_index)
+        index = np.array([ids.index(task_id) for task_id in envs.get_attr("task_id")])
         np.testing.assert_array_equal(np.array(family)[index], np.arange(LANES) % 2)
         np.testing.assert_array_equal(observation[:, 39:].argmax(-1), np.arange(LANES) % 2)
         drawn.append(index)
     assert all(len(set(lane)) > 1 for lane in np.transpose(drawn))
     envs.call("toggle_sample_tasks_on_reset", False)
     before, _ = envs.reset()
-    np.testing.assert_array_equal(envs.unwrapped._state.task_index, drawn[-1])
+    np.testing.assert_array_equal([ids.index(task_id) for task_id in envs.get_attr("task_id")], drawn[-1])
     assert (before != observation).any(-1).all()
     envs.call("toggle_sample_tasks_on_reset", True)
 
@@ -201,8 +232,12 @@ def test_seeds_and_masks(envs, actions):
         envs.reset(options={"reset_mask": np.ones(3, bool)})
     with pytest.raises(UsageError, match="2 seeds: expected one number, or one per lane"):
         envs.reset(seed=[1, 2])
+    with pytest.raises(UsageError, match="4 seeds: expected one number, or one per lane"):
+        envs.reset(seed=[1, 2, 3, 4, None])
     with pytest.raises(UsageError, match="expected \\(5, 4\\)"):
         envs.step(actions[0, 0])
+    with pytest.raises(UsageError, match="no array of numbers: expected \\(5, 4\\)"):
+        envs.step([["up"] * 4] * 5)
 
 
 def test_an_episode_can_end_with_success(envs):
@@ -221,6 +256,124 @@ def test_an_episode_can_end_with_success(envs):
     envs.call("toggle_terminate_on_success", False)
 
 
+def test_lanes_play_what_the_vector_env_plays_bit_for_bit(envs, actions):
+    """Beyond an episode's end, where `VectorEnv` begins the next one inside its step."""
+    envs.call("toggle_sample_tasks_on_reset", False)
+    envs.reset(seed=3)
+    (state,), (part,) = envs.unwrapped._state, envs.unwrapped._lanes._parts
+    step = jax.jit(part.vector.step)
+    pure = VectorState(part.table, joined(state.fixed, state.moving), state.task_index, state.keys, state.episode)
+    for action in [*actions, *actions[:5]]:
+        observation, reward, terminated, truncated, info = envs.step(action)
+        pure, timestep = step(pure, action)
+        np.testing.assert_array_equal(observation[:, :39], timestep.observation)
+        np.testing.assert_array_equal(observation[:, 39:], timestep.context)
+        np.testing.assert_array_equal(reward, timestep.reward)
+        np.testing.assert_array_equal(truncated, timestep.truncated)
+        if truncated.any():
+            np.testing.assert_array_equal(np.stack(info["final_obs"])[:, :39], timestep.final_observation)
+            np.testing.assert_array_equal(info["final_info"]["episode"]["r"], timestep.episode_return.astype(float))
+    envs.call("toggle_sample_tasks_on_reset", True)
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_lanes_end_and_begin_as_gymnasiums_own_vector_does(make_pair, mode):
+    """Lanes 0, 2 and 4 play `reach`, end at steps of their own, and do what three environments do in gymnasium's."""
+    one = {"backend": "mujoco", "max_episode_steps": HORIZON, "terminate_on_success": True}
+    theirs = SyncVectorEnv([lambda: gymnasium.make("mtbench/reach", **one)] * 3, autoreset_mode=mode)
+    ours = make_pair(autoreset_mode=mode, terminate_on_success=True)
+    assert ours.metadata["autoreset_mode"] is mode
+    expected, _ = theirs.reset(seed=[3, 5, 7])
+    observation, _ = ours.reset(seed=3)
+    action, ends, waiting = np.zeros((LANES, 4), np.float32), 0, np.zeros(3, bool)
+    for _ in range(HORIZON):
+        np.testing.assert_allclose(observation[::2, :39], expected, atol=1e-4)
+        action[::2] = toward_goal(expected)
+        if mode is AutoresetMode.NEXT_STEP and waiting[0]:
+            # The action of a step that begins an episode is ignored, whatever it is.
+            action[0] = np.nan
+        expected, *told = theirs.step(action[::2])
+        observation, *outcome = ours.step(action)
+        for found, wanted in zip(outcome[:3], told[:3], strict=True):
+            np.testing.assert_allclose(found[::2], wanted, atol=1e-3)
+        info, wanted = outcome[3], told[3]
+        assert ("final_info" in info) == (mode is AutoresetMode.SAME_STEP and bool((outcome[1] | outcome[2]).any()))
+        np.testing.assert_array_equal(info["_success"][::2], wanted.get("_success", np.zeros(3, bool)))
+        waiting = outcome[1][::2] | outcome[2][::2]
+        ends += waiting.sum()
+        if mode is AutoresetMode.DISABLED and (over := outcome[1] | outcome[2]).any():
+            with pytest.raises(gymnasium.error.ResetNeeded, match="have ended: reset them"):
+                ours.step(action)
+            observation, _ = ours.reset(options={"reset_mask": over})
+            if waiting.any():
+                expected, _ = theirs.reset(options={"reset_mask": waiting})
+    assert ends >= 3
+
+
+def test_gymnasiums_wrappers_normalise_and_record(make_pair, actions):
+    with pytest.raises(ValueError, match="NEXT_STEP"):
+        NormalizeObservation(make_pair())
+    recorded = RecordEpisodeStatistics(make_pair(autoreset_mode="NextStep"))
+    envs = NormalizeObservation(NormalizeReward(recorded))
+    observation, _ = envs.reset(seed=3)
+    plain = make_pair()
+    plain.reset(seed=3)
+    for action in actions:
+        observation, reward, _, truncated, info = envs.step(action)
+        *_, final = plain.step(action)
+    assert truncated.all() and recorded.episode_count == LANES
+    assert list(recorded.length_queue) == [HORIZON] * LANES
+    np.testing.assert_allclose(info["episode"]["r"], final["final_info"]["episode"]["r"], rtol=1e-5)
+    assert observation.dtype == np.float32 and 0.1 < np.abs(observation).mean() < 3.0
+    np.testing.assert_allclose(reward * np.sqrt(envs.env.return_rms.var + 1e-8), final["final_info"]["unscaled_reward"])
+    for action in [*actions, actions[0]]:
+        _, reward, _, truncated, info = envs.step(action)
+    # One step more than the horizon: the first of them began the episode.
+    assert truncated.all() and list(recorded.length_queue) == [HORIZON] * 2 * LANES
+
+
+def test_the_example_with_wrappers_runs(own_suites, capsys):
+    page = (Path(__file__).parents[2] / "docs" / "gymnasium.md").read_text()
+    (example,) = [block.split("```")[0] for block in page.split("```python")[1:] if "NormalizeReward" in block]
+    made = '"mtbench/STARTER", num_envs=10'
+    assert made in example
+    options = f'num_envs={LANES}, max_episode_steps={HORIZON}, use_one_hot=True, backend="mujoco"'
+    exec(example.replace(made, f'"mtbench/PAIR", {options}'), names := {})
+    names["envs"].close()
+    # 500 steps, and each episode takes one more than its horizon.
+    assert len(capsys.readouterr().out.splitlines()) == LANES * (500 // (HORIZON + 1))
+
+
+def test_lanes_of_several_arenas(own_suites):
+    envs = gymnasium.make_vec("mtbench/MIXED", num_envs=3, backend="mujoco")
+    assert envs.get_attr("task_name") == ("walk", "reach", "walk")
+    assert envs.unwrapped.max_path_length == (30, 200, 30)
+    observation, _ = envs.reset(seed=2)
+    assert observation in envs.observation_space
+    alone = [gymnasium.make(f"mtbench/{name}", backend="mujoco").unwrapped for name in ("walk", "reach")]
+    for lane, env in enumerate(alone):
+        task = {"task": envs.get_attr("task_id")[lane].seed}
+        first, _ = env.reset(seed=2 + lane, options=task)
+        np.testing.assert_allclose(observation[lane, : first.size], first, atol=1e-5)
+        assert not observation[lane, first.size :].any()
+    actions = np.random.default_rng(0).uniform(-1, 1, (30, *envs.action_space.shape)).astype(np.float32)
+    for action in actions:
+        observation, reward, terminated, truncated, info = envs.step(action)
+        if (terminated | truncated).any():
+            break
+        for lane, env in enumerate(alone):
+            seen, single, *_ = env.step(action[lane, : env.action_space.shape[0]])
+            np.testing.assert_allclose(observation[lane, : seen.size], seen, atol=1e-3)
+            assert reward[lane] == pytest.approx(single, abs=1e-3)
+    over = terminated | truncated
+    # What an arena without stages does not know is masked out.
+    np.testing.assert_array_equal(info["_success"], ~over)
+    np.testing.assert_array_equal(info["_obj_to_target"], [False, True, False])
+    np.testing.assert_array_equal(info["final_info"]["_success"], over)
+    assert over[::2].any() and not over[1] and not info["final_info"]["_obj_to_target"].any()
+    envs.close()
+
+
 def test_a_script_for_meta_world_runs_after_its_make_line_is_changed(envs):
     """As Meta-World's own evaluation reads them: masks, `final_info`, the episode's return and success."""
     seed = 42
@@ -233,7 +386,7 @@ def test_a_script_for_meta_world_runs_after_its_make_line_is_changed(envs):
         max_episode_steps=HORIZON,
         backend="mujoco",
     )
-    envs = gymnasium.wrappers.vector.RecordEpisodeStatistics(envs)
+    envs = RecordEpisodeStatistics(envs)
     envs.reset(seed=seed)
     returns, successes = [[] for _ in range(envs.num_envs)], np.zeros(envs.num_envs)
     replay = np.zeros((2 * HORIZON, envs.num_envs, *envs.single_observation_space.shape))
@@ -265,7 +418,9 @@ def test_bad_use():
         adapter.FamilyEnv("MT1/reach", render_mode="human")
     with pytest.raises(UsageError, match="num_envs = 3: STARTER needs at least 5, one per family"):
         make_vec("mtbench/STARTER", num_envs=3)
-    with pytest.raises(UsageError, match="only AutoresetMode.SAME_STEP is offered"):
-        make_vec("mtbench/STARTER", autoreset_mode="NextStep")
+    with pytest.raises(UsageError, match="autoreset_mode = 'Never': expected a .* NextStep, SameStep, Disabled"):
+        make_vec("mtbench/STARTER", autoreset_mode="Never")
+    with pytest.raises(UsageError, match="num_envs = 7.5: STARTER needs at least 5"):
+        make_vec("mtbench/STARTER", num_envs=7.5)
     with pytest.raises(UsageError, match="max_episode_steps = 0"):
         make_vec("mtbench/STARTER", max_episode_steps=0)
