@@ -23,7 +23,8 @@ def test_the_page_is_what_the_script_writes(compatibility):
     assert compatibility.page() == compatibility.PAGE.read_text(), "run python benchmarks/compatibility.py"
 
 
-def test_low_success_needs_an_explanation(compatibility):
+def test_low_success_needs_an_explanation(compatibility, monkeypatch):
+    monkeypatch.setitem(compatibility.TEXTS, "explanations", {"soccer": "the ball slips"})
     columns = {
         "Meta-World's, mjx": {"success": {"reach": 0.79, "push": 0.8, "soccer": 0.1}},
         "Meta-World's, at home": {"success": {"push": 0.1}},
