@@ -159,7 +159,7 @@ class _Part:
         self.vector = VectorEnv(
             env, tasks.tables(suite.name, split)[arena], len(lanes), suite.families, resample=False, stagger=False
         )
-        self.table: TaskTable = jax.jit(self.vector.table)()
+        self.table: TaskTable = self.vector.table
         names, inverse = np.unique(family, return_inverse=True)
         places = [[i for i, t in enumerate(self.ids) if t.family == suite.families[name]] for name in names]
         rows = np.zeros((len(places), max(map(len, places))), np.int32)
