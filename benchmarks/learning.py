@@ -12,7 +12,6 @@ import argparse
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from machine import describe
@@ -125,9 +124,10 @@ def train(arguments: argparse.Namespace, flags: list[str], run: Path, trial: Pat
         *_, last = [json.loads(line) for line in (trial / "metrics.jsonl").read_text().splitlines()]
         speed = last["steps_per_second"]
     steps = int(arguments.minutes * 60 * speed)
-    begin = time.perf_counter()
-    mtbench("train", arguments.suite, "--run-dir", str(run), "--force", "--total-steps", str(steps), *flags)
-    minutes = (time.perf_counter() - begin) / 60
+    how = "--resume" if arguments.resume else "--force"
+    mtbench("train", arguments.suite, "--run-dir", str(run), how, "--total-steps", str(steps), *flags)
+    *_, last = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    minutes = last["seconds"] / 60
     mtbench("eval", str(run), "--splits", "iid", "train", "--force")
     record = {
         "machine": describe(),
@@ -137,7 +137,7 @@ def train(arguments: argparse.Namespace, flags: list[str], run: Path, trial: Pat
         "env_steps": steps,
     }
     files.write(run / "learning.json", json.dumps(record) + "\n")
-    print(f"{minutes:.1f} minutes with start-up, {steps:,} steps")
+    print(f"{minutes:.1f} minutes, {steps:,} steps of each seed")
 
 
 def main() -> None:
@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--steps-per-second", type=float, help="of training; measured by a short trial if left out")
     parser.add_argument("--runs", type=Path, default=Path("runs/learning"))
     parser.add_argument("--out", type=Path, default=HERE / "results")
+    parser.add_argument("--resume", action="store_true", help="go on with a training that was interrupted")
     parser.add_argument("--report", action="store_true", help="only write anew what a finished run of --runs says")
     arguments, flags = parser.parse_known_args()
     name = arguments.suite.replace("/", "-")

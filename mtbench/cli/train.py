@@ -53,13 +53,15 @@ def run(argv: list[str]) -> int:
     algorithm = kind(arguments.config)
     config: Any = arguments.config
     env = chosen.vector_env(config.lanes * config.num_seeds, arguments.split, arguments.backend)
+    # Read once: an environment may be changed under a long training.
+    found = versions()
     played = {"split": arguments.split, "backend": arguments.backend or default_backend()}
     description: dict[str, Any] = {
         "suite": chosen.name,
         "suite_version": chosen.version,
         "digest": chosen.digest,
         **played,
-        "versions": versions(),
+        "versions": found,
         "command": "mtbench train " + " ".join(argv),
     }
 
@@ -71,7 +73,7 @@ def run(argv: list[str]) -> int:
             sizes=Sizes.of(env.envs[0]),
             suite={"name": chosen.name, "version": chosen.version, "digest": chosen.digest},
             training={**played, "seed": arguments.seed, "env_steps": env_steps, "config": asdict(config)},
-            versions=versions(),
+            versions=found,
         )
 
     again = " ".join(["mtbench train", *[a for a in argv if a not in ("--force", "--resume")], "--resume"])
