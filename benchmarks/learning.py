@@ -30,7 +30,8 @@ def mtbench(*arguments: str) -> None:
 
 
 def plot(lines: list[dict], title: str, path: Path) -> None:
-    """Success on training tasks over minutes: a line per family, a row per family where these are many."""
+    """Success on training tasks over minutes: a line per family with the range of its seeds, or, where families are
+    many, a row for each."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -39,13 +40,9 @@ def plot(lines: list[dict], title: str, path: Path) -> None:
 
     families = list(lines[-1]["success"])
     minutes = np.array([line["seconds"] / 60 for line in lines])
-    # One value per seed; before a family's first finished episode there is none.
-    success = np.array(
-        [
-            [np.nan if None in line["success"][family] else np.mean(line["success"][family]) for family in families]
-            for line in lines
-        ]
-    )
+    # [line, family, seed]; before a family's first finished episode there is none.
+    seeds = np.array([[line["success"][family] for family in families] for line in lines], float)
+    success = seeds.mean(-1)
     many = len(families) > MANY
     figure, axes = plt.subplots(figsize=(7, 0.17 * len(families) + 1.2) if many else (8, 4))
     if many:
@@ -59,8 +56,9 @@ def plot(lines: list[dict], title: str, path: Path) -> None:
         figure.colorbar(image, label="success on training tasks")
         title = f"{title}: mean {np.nanmean(success[-1]):.0%}"
     else:
-        for family, column in zip(families, success.T, strict=True):
-            axes.plot(minutes, column, label=family)
+        for index, family in enumerate(families):
+            axes.plot(minutes, success[:, index], label=family)
+            axes.fill_between(minutes, seeds[:, index].min(-1), seeds[:, index].max(-1), alpha=0.2, linewidth=0)
         axes.set(ylabel="success on training tasks", ylim=(-0.02, 1.02))
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes.set(xlabel="minutes of training", title=title)
@@ -105,8 +103,11 @@ def report(run: Path, suite: str, out: Path) -> Path:
     curve = [{k: v for k, v in line.items() if k != "train"} for line in [*lines[::every], lines[-1]]]
     out.mkdir(parents=True, exist_ok=True)
     name = f"learning-{suite.replace('/', '-')}"
-    plot(lines, f"MT-PPO on {suite}", out / f"{name}.png")
-    files.write(out / f"{name}.md", f"# MT-PPO on {suite}, {record['wall_minutes']:.0f} minutes\n\n{table(card)}")
+    seeds = len(lines[-1]["episodes"])
+    told = f"MT-PPO on {suite}, {seeds} training seed{'s' if seeds > 1 else ''}"
+    plot(lines, told, out / f"{name}.png")
+    about = f"{record['env_steps'] / 1e6:.1f} M steps each, {record['wall_minutes']:.0f} minutes in all"
+    files.write(out / f"{name}.md", f"# {told}\n\n{about}. Success is about {card['claim']}.\n\n{table(card)}")
     # Thousands of tasks, one by one, are in the run's episodes table; here they would hide the rest.
     for split in card["splits"].values():
         for policy in split["policies"].values():

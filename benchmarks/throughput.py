@@ -67,7 +67,7 @@ def main() -> None:
         table.add_row(
             f"mtbench {row['backend']}",
             str(row["lanes"]),
-            f"{row['substeps']}",
+            ", ".join(map(str, row["substeps"].values())),
             f"{row['env_steps_per_second']:,.0f}",
             f"{row['compile_seconds']:.1f}",
             f"{row['peak_memory_mb']:,.0f}",

@@ -45,10 +45,15 @@ def family(name: str) -> Family:
 
 @cache
 def arena(name: str) -> ArenaKind:
-    """An arena by name (group `mtbench.arenas`)."""
+    """An arena by name (group `mtbench.arenas`).
+
+    Raises:
+      UsageError: no such arena; names the families that need it.
+    """
     points = _load("mtbench.arenas")
     if name not in points:
-        raise unknown_name("arena", name, points)
+        needing = ", ".join(sorted(family.name for family in families().values() if family.arena == name)) or "nothing"
+        raise unknown_name("arena", name, points, f"needed by {needing}: install the package that has it")
     return points[name].load()
 
 

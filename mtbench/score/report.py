@@ -52,7 +52,8 @@ def write_report(card: Card, episodes: pl.DataFrame, path: str | Path) -> None:
 
     Args:
       card: of `scorecard`.
-      episodes: the table that the card was made from: the plots over tasks are drawn from it.
+      episodes: the table that the card was made from: the plots over tasks are drawn from it, if a task has several
+        episodes.
       path: of the HTML file.
     """
     import jinja2
@@ -61,14 +62,19 @@ def write_report(card: Card, episodes: pl.DataFrame, path: str | Path) -> None:
     names = [card["policy"], *card["controls"]]
     blocks = {name: card["splits"][card["split"]]["policies"][name] for name in names}
     rows = episodes.filter(split=card["split"])
-    rates = {name: outcomes(rows, name).rates for name in names}
+    played = {name: outcomes(rows, name) for name in names}
+    # With one episode a task is solved or not: how tasks differ in their success rates does not show.
+    graded = len(played[card["policy"]].episodes) > 1
     with matplotlib.rc_context(_STYLE):
-        figures = [_families(blocks, card["claim"]), _profile(rates), _distribution(rates)]
+        figures = [_families(blocks, card["claim"])]
+        if graded:
+            rates = {name: one.rates for name, one in played.items()}
+            figures += [_profile(rates), _distribution(rates)]
     loader = jinja2.PackageLoader("mtbench.score", ".")
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["estimate"] = format_estimate
     template = environment.get_template("report.html.j2")
-    page = template.render(card=card, blocks=blocks, names=names, figures=figures)
+    page = template.render(card=card, blocks=blocks, names=names, figures=figures, graded=graded)
     files.write(path, page)
 
 

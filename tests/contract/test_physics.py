@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import mujoco
@@ -215,7 +216,7 @@ def test_a_lane_that_diverges_is_ended_and_harms_no_other(six):
     after, timestep = step(broken, action)
     assert timestep.diverged.tolist() == [False, False, True, False, False, False]
     assert bool(timestep.terminated[2]) and float(timestep.reward[2]) == 0.0
-    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(timestep))
+    chex.assert_tree_all_finite(timestep)
     others = jnp.array([0, 1, 3, 4, 5])
     np.testing.assert_array_equal(timestep.observation[others], expected.observation[others])
     # The lane has begun a new episode and goes on as if nothing had happened.

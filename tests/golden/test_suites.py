@@ -200,6 +200,15 @@ def test_bad_requests_name_the_argument(families, more, words):
         custom(*families, **{**more, "regions": regions})
 
 
+def test_an_unknown_arena_is_told_with_the_families_that_need_it(monkeypatch):
+    lunar = replace(registry.family("reach"), name="lunar-reach", arena="moon")
+    monkeypatch.setattr(registry, "families", lambda: {"lunar-reach": lunar})
+    suite = suites.Suite("lunar", 1, "", ("lunar-reach",), 10, True, {"train": {"lunar-reach": (0,)}})
+    for use in (lambda: suite.vector_env(8), suite.expert):
+        with pytest.raises(UsageError, match="unknown arena 'moon'.*needed by lunar-reach: install the package"):
+            use()
+
+
 def test_what_is_withheld_may_not_be_everything():
     everything = Region.of(withheld=[{"object_mass": (0.4, 0.8)}])
     with pytest.raises(UsageError, match="not together: object_mass 0.4 to 0.8 of split train: no draw for task 0"):

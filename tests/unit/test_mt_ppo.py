@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -365,7 +366,7 @@ def test_policy_finds_the_best_action(trained, name, observation, expected):
 
 def test_metrics_count_the_episodes_of_each_family(trained):
     algorithm, state, metrics = trained
-    assert metrics["episodes"].shape == (300, 1, len(ACTIONS))
+    chex.assert_shape(metrics["episodes"], (300, 1, len(ACTIONS)))
     assert (metrics["episodes"] == 64 / 4 * 8).all()
     success = metrics["successes"] / metrics["episodes"]
     return_ = metrics["return_sum"] / metrics["episodes"]
@@ -373,7 +374,8 @@ def test_metrics_count_the_episodes_of_each_family(trained):
     assert (return_[0] < 0.7 * return_[-1]).all()
     value = algorithm.value(state, state.timestep)
     np.testing.assert_allclose(value[:3], return_[-20:, 0, :3].mean(0), rtol=0.1)
-    assert metrics["approx_kl"].shape == (300, 1) and (metrics["approx_kl"] > -1e-4).all()
+    chex.assert_shape(metrics["approx_kl"], (300, 1))
+    assert (metrics["approx_kl"] > -1e-4).all()
 
 
 # ── Seeds, resuming, interfaces ──
@@ -477,7 +479,8 @@ def test_policy_stays_in_range_and_samples_only_when_asked():
     mode = act(algorithm.policy(state, 0), keys, lane)
     assert np.ptp(mode) == 0.0
     drawn = act(algorithm.policy(state, 0, deterministic=False), keys, lane)
-    assert drawn.shape == (100, 1) and np.abs(drawn).max() == 1.0 and np.ptp(drawn) > 1.0
+    chex.assert_shape(drawn, (100, 1))
+    assert np.abs(drawn).max() == 1.0 and np.ptp(drawn) > 1.0
 
 
 def test_a_training_is_as_long_as_asked():

@@ -399,7 +399,11 @@ def test_report_needs_no_network(tmp_path, seeds):
     assert "#0102" not in page  # every colour of the plots follows the page
     for line in LIMITS.values():
         assert line.split("'")[0] in page
-    assert f"mt-ppo succeeds in {'50' if seeds == 1 else '58'} % of episodes" in page
+    assert f"mt-ppo succeeds in {'50' if seeds == 1 else '58'} % of episodes" in page and "20th percentile" in page
+    once = table.filter(episode=0)
+    write_report(scorecard(once), once, tmp_path / "once.html")
+    page = (tmp_path / "once.html").read_text()
+    assert page.count('<svg role="img" aria-label="') == 1 and "20th percentile" not in page and "median" not in page
 
 
 def test_import_is_light():

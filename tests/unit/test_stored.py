@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,8 +55,7 @@ def test_what_is_loaded_acts_bit_for_bit(tmp_path, name):
     folder, original = save(tmp_path / "policy", name), make(name, 1)
     assert {path.suffix for path in folder.iterdir()} == {".json", ".toml", ".safetensors"}
     loaded = stored.load_policy(folder, seed=1)
-    for mine, theirs in zip(jax.tree.leaves(loaded), jax.tree.leaves(original), strict=True):
-        assert mine.dtype == theirs.dtype and np.asarray(mine).tobytes() == np.asarray(theirs).tobytes()
+    chex.assert_trees_all_equal(loaded, original, strict=True)
     keys = jax.random.split(jax.random.key(9), 64)
     no = jnp.zeros(64, bool)
     observation, context = jax.random.normal(keys[0], (64, 5)), jnp.eye(3)[jnp.arange(64) % 3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -123,8 +124,7 @@ def mixed():
 
 def test_arenas_alternate_and_their_padding_is_inert(mixed):
     suite, envs, lanes, _, ((first, seen), (_, sharded)) = mixed
-    for one, other in zip(jax.tree.leaves(seen), jax.tree.leaves(sharded), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-5)
+    chex.assert_trees_all_close(seen, sharded, atol=1e-5)
     walks = np.arange(24) % 6 == 5
     for timestep in (first, seen):
         np.testing.assert_array_equal(timestep.arena == 1, np.broadcast_to(walks, timestep.arena.shape))
@@ -147,8 +147,7 @@ def test_a_lane_among_other_arenas_plays_what_it_plays_alone(mixed):
     state, _ = jax.jit(alone.reset)(jax.random.key(0))
     other = actions[:, mine].at[..., 4:].set(0.7)
     _, expected = jax.jit(lambda s, a: jax.lax.scan(alone.step, s, a))(state, other)
-    for one, both in zip(jax.tree.leaves(expected), jax.tree.leaves(seen), strict=True):
-        np.testing.assert_allclose(one, both[:, mine], atol=1e-5)
+    chex.assert_trees_all_close(expected, jax.tree.map(lambda leaf: leaf[:, mine], seen), atol=1e-5)
 
 
 def test_bad_use(starter, mixed):
