@@ -44,6 +44,7 @@ def run(argv: list[str]) -> int:
     from ..physics import default_backend
     from ..policy import Sizes
     from ..training import train
+    from .terminal import Terminal, summary
 
     kind = registry.algorithm(_algorithm(argv))
     arguments = parse(Arguments[kind.Config], "train", argv)
@@ -76,26 +77,31 @@ def run(argv: list[str]) -> int:
             versions=found,
         )
 
-    again = " ".join(["mtbench train", *[a for a in argv if a not in ("--force", "--resume")], "--resume"])
-    result = train(
-        algorithm,
-        env,
-        run_dir=arguments.run_dir,
-        total_steps=config.total_steps,
-        description=description,
-        files={stored.SUITE: suite.to_toml(chosen)},
-        seed=arguments.seed,
-        export=export,
-        resume=arguments.resume,
-        force=arguments.force,
-        checkpoint_seconds=arguments.checkpoint_seconds,
-        resume_hint=again,
-        hints=[
-            f"next: mtbench eval {arguments.run_dir}      (score on held-out tasks)",
-            f"      mtbench render {arguments.run_dir}    (a video)",
-        ],
-    )
-    return 1 if result.interrupted else 0
+    with Terminal() as terminal:
+        result = train(
+            algorithm,
+            env,
+            run_dir=arguments.run_dir,
+            total_steps=config.total_steps,
+            description=description,
+            files={stored.SUITE: suite.to_toml(chosen)},
+            seed=arguments.seed,
+            export=export,
+            resume=arguments.resume,
+            force=arguments.force,
+            checkpoint_seconds=arguments.checkpoint_seconds,
+            watcher=terminal,
+        )
+    how = "stopped" if result.interrupted else "done"
+    terminal.say(f"{how} at {result.env_steps:,} steps: {summary(result.success)}")
+    terminal.say(f"{arguments.run_dir}: run.json, metrics.jsonl, tensorboard/, checkpoints/{result.env_steps}")
+    if result.interrupted:
+        again = [word for word in argv if word not in ("--force", "--resume")]
+        terminal.say(f"to go on: mtbench train {' '.join(again)} --resume")
+        return 1
+    terminal.say(f"next: mtbench eval {arguments.run_dir}      (score on held-out tasks)")
+    terminal.say(f"      mtbench render {arguments.run_dir}    (a video)")
+    return 0
 
 
 def _algorithm(argv: list[str]) -> str:

@@ -8,17 +8,30 @@ A run folder holds `run.json` (what is trained, written once), `metrics.jsonl` (
 """
 
 from .checkpoint import read_run
-from .metrics import Metrics
-from .runner import JSON, Algorithm, TrainEnv, TrainResult, checkpoint_folder, load_state, train
+from .metrics import Metrics, mean
+from .runner import (
+    JSON,
+    Algorithm,
+    Status,
+    TrainEnv,
+    TrainResult,
+    Watcher,
+    checkpoint_folder,
+    load_state,
+    train,
+)
 
 __all__ = [
     "JSON",
     "Algorithm",
     "Metrics",
+    "Status",
     "TrainEnv",
     "TrainResult",
+    "Watcher",
     "checkpoint_folder",
     "load_state",
+    "mean",
     "read_run",
     "train",
 ]

@@ -1,15 +1,12 @@
-"""What a training reports: running success, lines of `metrics.jsonl`, TensorBoard events, the display."""
+"""What a training reports: running success, lines of `metrics.jsonl`, TensorBoard events."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -154,81 +151,3 @@ class MetricsLog:
         for file in (self._file, self._events):
             with suppress(OSError):
                 file.close()
-
-
-class Display:
-    """Live progress on a terminal; elsewhere a plain line every `interval` seconds, without escape codes."""
-
-    def __init__(self, total_steps: int, families: tuple[str, ...], *, enabled: bool, interval: float = 10.0):
-        """A display that shows nothing yet, and never anything unless `enabled`."""
-        self.total_steps, self.families, self.enabled, self.interval = total_steps, families, enabled, interval
-        self._status, self._env_steps, self._success = "compiling …", 0, np.full((1, len(families)), np.nan)
-        self._live: Any = None
-        self._next = 0.0
-
-    def __enter__(self) -> Display:
-        """Begins to show progress."""
-        if self.enabled and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-            from rich.live import Live
-
-            self._live = Live(get_renderable=self._render)
-            self._live.start()
-        else:
-            self.say(self._status)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leaves the last state on the screen."""
-        if self._live:
-            self._live.stop()
-            self._live = None
-
-    def say(self, text: str) -> None:
-        """Prints a line, above the live display where there is one."""
-        if self.enabled:
-            try:
-                print(text, flush=True)  # rich redirects it while it is live
-            except OSError:
-                self.enabled = False  # a pipe's reader has gone: no reason to stop training
-
-    def update(self, env_steps: int, steps_per_second: float, seconds_left: float, success: np.ndarray) -> None:
-        """Shows a new state."""
-        self._env_steps, self._success = env_steps, success
-        self._status = f"{env_steps:,}/{self.total_steps:,} steps"
-        if steps_per_second:
-            self._status += f", {steps_per_second:,.0f} steps/s, {timedelta(seconds=round(seconds_left))} left"
-        if not self._live and time.monotonic() >= self._next:
-            self._next = time.monotonic() + self.interval
-            self.say(f"{self._status}, {self.summary()}")
-
-    def summary(self) -> str:
-        """Success over all families and seeds in a few words."""
-        each = ", ".join(f"{name} {_two_digits(rate)}" for name, rate in self._rates().items())
-        return f"success {_two_digits(mean(self._success))}" + (f" ({each})" if 1 < len(self.families) <= 8 else "")
-
-    def restore_cursor(self) -> None:
-        """Makes the cursor visible again, for an exit that skips everything else."""
-        if self._live:
-            self._live.console.show_cursor(True)
-
-    def _rates(self) -> dict[str, float]:
-        return {name: mean(self._success[:, f]) for f, name in enumerate(self.families)}
-
-    def _render(self) -> Any:
-        from rich.columns import Columns
-        from rich.console import Group
-        from rich.padding import Padding
-        from rich.progress_bar import ProgressBar
-        from rich.text import Text
-
-        cells = []
-        for name, rate in self._rates().items():
-            blocks = "█" * round(10 * np.nan_to_num(rate))
-            cells.append(Text(f"{name[:16]:16} {blocks:░<10} {_two_digits(rate):4}  "))
-        head = Text(f"{self._status}, success {_two_digits(mean(self._success))}", no_wrap=True)
-        bar = ProgressBar(total=self.total_steps, completed=self._env_steps)
-        return Group(head, Padding(bar, 0), Columns(cells))  # a bar alone does not end its line
-
-
-def _two_digits(rate: float) -> str:
-    return "–" if math.isnan(rate) else f"{rate:.2f}"

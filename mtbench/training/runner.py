@@ -5,16 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import signal
-import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +18,7 @@ import numpy as np
 
 from ..errors import MtbenchError, UsageError
 from .checkpoint import SCHEMA, Checkpoints, check_same, create_run, differences, hold, is_key, read_run
-from .metrics import Display, Meter, Metrics, MetricsLog, mean
+from .metrics import Meter, Metrics, MetricsLog, mean
 
 type JSON = bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None
 
@@ -66,6 +62,47 @@ class Algorithm[S](Protocol):
         """What must stay finite for the training to go on: parameters, the optimiser's state, statistics."""
 
 
+class Status(NamedTuple):
+    """How far a training is."""
+
+    env_steps: int
+    """Of each seed."""
+    total_steps: int
+    steps_per_second: float
+    """Over all seeds; 0 while unknown."""
+    seconds_left: float
+    families: tuple[str, ...]
+    success: np.ndarray
+    """Running success rate [seed, family]; NaN where no episode has ended."""
+
+
+class Watcher(Protocol):
+    """Follows a training, and may stop it."""
+
+    def say(self, text: str) -> None:
+        """Told of what happens once, in a line."""
+
+    def update(self, status: Status) -> None:
+        """Told after every update."""
+
+    def stop(self) -> bool:
+        """Asked before every update whether to stop: what is done is saved."""
+
+
+class Unwatched:
+    """Says nothing and goes on to the end."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def update(self, status: Status) -> None:
+        """Nothing."""
+
+    def stop(self) -> bool:
+        """Never."""
+        return False
+
+
 @dataclass(frozen=True)
 class TrainResult[S]:
     """What a training came to."""
@@ -76,7 +113,7 @@ class TrainResult[S]:
     """Steps of each seed since the run began, over all continuations."""
     updates: int
     interrupted: bool
-    """Stopped by SIGINT or SIGTERM before the end; `state` is saved."""
+    """Stopped by its watcher before the end; `state` is saved."""
     compile_seconds: float
     """The first update of this process, most of it compilation; 0 if no update was left to do."""
     steps_per_second: float
@@ -101,9 +138,7 @@ def train[S](
     checkpoint_updates: int | None = None,
     log_updates: int | None = None,
     window: int = 100,
-    progress: bool = True,
-    hints: Sequence[str] = (),
-    resume_hint: str = "the same command with --resume",
+    watcher: Watcher | None = None,
 ) -> TrainResult[S]:
     """Trains, and records the training in a folder from which it can be resumed.
 
@@ -113,9 +148,6 @@ def train[S](
 
     A run that was killed before its first checkpoint begins anew when it is resumed. A training whose parameters are no
     longer finite ends with an error, and nothing of that update is saved.
-
-    SIGINT and SIGTERM: the running update is finished and saved, and the result is marked as `interrupted`. At a
-    second SIGINT the process ends at once, with status 130.
 
     Args:
       algorithm: what learns.
@@ -133,9 +165,7 @@ def train[S](
       checkpoint_updates: save after so many updates instead.
       log_updates: updates per line of `metrics.jsonl`, by default for about 1,000 lines; kept on resuming.
       window: episodes over which success is averaged, for each seed and family; kept on resuming.
-      progress: show progress on stdout; warnings go to stderr either way.
-      hints: lines to print after a finished run: what to do next.
-      resume_hint: how to resume, for an interrupted run.
+      watcher: is told how it goes, and may stop it; warnings go to stderr either way.
 
     Raises:
       UsageError: the arguments or the folder do not allow it; nothing has been changed.
@@ -154,8 +184,7 @@ def train[S](
     run = {"schema": SCHEMA, **description, **_identity(algorithm), "seed": seed, "steps_per_update": per_update}
     run = json.loads(json.dumps({**run, "families": list(env.family_names)}))
     reporting = {"log_updates": log_updates or max(1, updates // 1000), "window": window}
-    display = Display(updates * per_update, env.family_names, enabled=progress)
-    with hold(folder, create=not resume), _Interrupts(display) as interrupts:
+    with hold(folder, create=not resume):
         if resume:
             old = read_run(folder)
             reporting = old.pop("reporting")
@@ -167,17 +196,10 @@ def train[S](
             force = not resume
         if not resume:
             create_run(folder, {**run, "reporting": reporting}, files or {}, force=force)
-        job = _Job(algorithm, env, folder, Meter(env.family_names, reporting["window"]), display, export)
+        job = _Job(algorithm, env, folder, Meter(env.family_names, reporting["window"]), watcher or Unwatched(), export)
         job.resume() if resume else job.begin(seed)
-        save_due = _due(checkpoint_seconds, checkpoint_updates)
-        with display:
-            job.loop(updates, reporting["log_updates"], save_due, lambda: interrupts.requested)
-    result = job.result(interrupted=job.update < updates)
-    display.say(f"{'stopped' if result.interrupted else 'done'} at {result.env_steps:,} steps: {display.summary()}")
-    display.say(f"{folder}: run.json, metrics.jsonl, tensorboard/, checkpoints/{result.env_steps}")
-    for hint in [f"to go on: {resume_hint}"] if result.interrupted else hints:
-        display.say(hint)
-    return result
+        job.loop(updates, reporting["log_updates"], _due(checkpoint_seconds, checkpoint_updates))
+    return job.result(interrupted=job.update < updates)
 
 
 def load_state[S](run_dir: str | Path, algorithm: Algorithm[S], env: TrainEnv, *, step: int | None = None) -> S:
@@ -249,10 +271,10 @@ class _Job[S]:
         env: TrainEnv,
         folder: Path,
         meter: Meter,
-        display: Display,
+        watcher: Watcher,
         export: Callable[[S, Path, int], None] | None,
     ):
-        self.algorithm, self.env, self.folder, self.meter, self.display = algorithm, env, folder, meter, display
+        self.algorithm, self.env, self.folder, self.meter, self.watcher = algorithm, env, folder, meter, watcher
         self.export = export or (lambda state, folder, env_steps: None)
         self.checkpoints = Checkpoints(folder)
         self.per_update = int(algorithm.steps_per_update(env))
@@ -275,7 +297,7 @@ class _Job[S]:
         self.update = self.saved_update = progress["update"]
         self.seconds = progress["seconds"]
         self.meter.sums = {name: np.asarray(value, np.float64) for name, value in progress["sums"].items()}
-        self.display.say(f"going on from step {step:,} of {self.folder}")
+        self.watcher.say(f"going on from step {step:,} of {self.folder}")
 
     def save(self) -> None:
         """Writes a checkpoint unless this update has one."""
@@ -286,15 +308,13 @@ class _Job[S]:
             self.checkpoints.save(env_steps, state, progress, lambda folder: self.export(state, folder, env_steps))
             self.saved_update = self.update
 
-    def loop(
-        self, updates: int, log_updates: int, save_due: Callable[[int, float], bool], stop: Callable[[], bool]
-    ) -> None:
-        """Updates until all are done or `stop()`; ends with a checkpoint."""
+    def loop(self, updates: int, log_updates: int, save_due: Callable[[int, float], bool]) -> None:
+        """Updates until all are done or the watcher stops; ends with a checkpoint."""
         log = MetricsLog(self.folder, update=self.update, env_steps=self.update * self.per_update)
         began, saved_at = time.perf_counter() - self.seconds, time.monotonic()
         logged_seconds, logged_steps = 0.0, 0
         try:
-            while self.update < updates and not stop():
+            while self.update < updates and not self.watcher.stop():
                 self._advance()
                 self.seconds, env_steps = time.perf_counter() - began, self.update * self.per_update
                 if self.update % log_updates == 0 or self.update == updates:
@@ -302,9 +322,16 @@ class _Job[S]:
                     logged_seconds, logged_steps = self.busy_seconds, self.busy_steps
                     times = {"seconds": round(self.seconds, 3), "steps_per_second": round(rate, 1) or None}
                     log.write({"env_steps": env_steps, "update": self.update, **times, **self.meter.line()})
-                left = (updates - self.update) * self.busy_seconds / max(1, self.busy_updates)
-                rate = _rate(self.busy_steps, self.busy_seconds)
-                self.display.update(env_steps, rate, left, self.meter.rates()[0])
+                self.watcher.update(
+                    Status(
+                        env_steps,
+                        updates * self.per_update,
+                        _rate(self.busy_steps, self.busy_seconds),
+                        (updates - self.update) * self.busy_seconds / max(1, self.busy_updates),
+                        self.env.family_names,
+                        self.meter.rates()[0],
+                    )
+                )
                 if save_due(self.update, time.monotonic() - saved_at):
                     self.save()
                     saved_at = time.monotonic()
@@ -315,6 +342,8 @@ class _Job[S]:
     def _advance(self) -> None:
         """One update, timed; the first one compiles."""
         first, types = not self.compile_seconds, _types(self.state)
+        if first:
+            self.watcher.say("compiling …")
         started = time.perf_counter()
         self.state, metrics, finite = self._step(self.state)
         metrics = jax.device_get(metrics)
@@ -331,7 +360,7 @@ class _Job[S]:
             self.busy_steps += self.per_update * len(metrics["episodes"])
             return
         self.compile_seconds = elapsed
-        self.display.say(f"compiled and did the first update in {elapsed:.1f} s")
+        self.watcher.say(f"compiled and did the first update in {elapsed:.1f} s")
         if _types(self.state) != types:
             raise ValueError("train_step changes the structure, the shapes or the types of its state")
 
@@ -362,52 +391,3 @@ def _types(state: Any) -> list[Any]:
 
 def _rate(steps: int, seconds: float) -> float:
     return steps / seconds if seconds else 0.0
-
-
-class _Interrupts:
-    """Notes the first SIGINT or SIGTERM; ends the process at the next SIGINT.
-
-    Python runs signal handlers between two steps of the interpreter: not while XLA compiles or an update runs. A
-    thread that reads the wake-up socket hears of them at once. Within half a second of the first they are taken for
-    its echo: launchers such as `timeout` signal both a process and its group.
-    """
-
-    def __init__(self, display: Display):
-        """Messages go to the display."""
-        self.display, self.requested = display, False
-        self._active = threading.current_thread() is threading.main_thread()  # others cannot set handlers
-
-    def __enter__(self) -> _Interrupts:
-        """Takes the two signals over."""
-        if self._active:
-            self._read, self._write = socket.socketpair()
-            self._write.setblocking(False)
-            self._old_fd = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
-            self._old = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
-            self._thread = threading.Thread(target=self._listen, daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Gives them back."""
-        if self._active:
-            for number, handler in self._old.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(self._old_fd)
-            self._write.send(b"\0")
-            self._thread.join()
-            self._read.close()
-            self._write.close()
-
-    def _note(self, *_: object) -> None:
-        self.requested = True
-
-    def _listen(self) -> None:
-        first = 0.0
-        while number := self._read.recv(1)[0]:
-            if number in self._old and not first:
-                first = time.monotonic()
-                self.display.say("stopping: finishing the running update, then saving (Ctrl-C again: at once)")
-            elif number == signal.SIGINT and time.monotonic() - first > 0.5:
-                self.display.restore_cursor()
-                os._exit(130)

@@ -12,6 +12,7 @@ import pytest
 
 from mtbench import render
 from mtbench.cli import main
+from mtbench.cli.terminal import Terminal
 
 SMALL = [
     "--lanes",
@@ -72,6 +73,17 @@ def test_train_eval_render(trained, capsys):
     assert not re.search(r'(src|href)="https?:', page)
     assert run("eval", trained, *words) == 2
     assert "exists: --force overwrites it" in capsys.readouterr().err
+
+
+def test_an_interrupted_training_says_how_to_go_on(trained, tmp_path, monkeypatch, capsys):
+    words = ["train", trained / "suite.toml", "--run-dir", tmp_path / "run", "--total-steps", "256", *SMALL]
+    with monkeypatch.context() as patch:
+        patch.setattr(Terminal, "stop", lambda terminal: True)
+        assert run(*words, "--force") == 1
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told == f"to go on: mtbench {' '.join(map(str, words))} --resume"
+    assert run(*words, "--resume") == 0
+    assert f"next: mtbench eval {tmp_path / 'run'}" in capsys.readouterr().out
 
 
 def test_an_exported_policy_acts_as_the_run_did(trained, tmp_path, capsys):

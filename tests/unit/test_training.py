@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mtbench.cli.terminal import Terminal
 from mtbench.errors import MtbenchError, UsageError
 from mtbench.training import load_state, read_run, train
 from mtbench.training.metrics import Meter
@@ -100,9 +102,15 @@ def run(run_dir, algorithm=None, **options):
     return train(algorithm or Toy(), ToyEnv(), run_dir=run_dir, **(given | options))
 
 
+def run_on_terminal(run_dir, algorithm=None, **options):
+    """The same as a command does it, with its signals and its output."""
+    with Terminal() as terminal:
+        return run(run_dir, algorithm, watcher=terminal, **options)
+
+
 def child(run_dir, action, at, **options):
     """The same in another process, which does `action` during the update after `at`."""
-    call = f"t.run({str(run_dir)!r}, t.Toy(at={at}, action={action!r}), **{options!r})"
+    call = f"t.run_on_terminal({str(run_dir)!r}, t.Toy(at={at}, action={action!r}), **{options!r})"
     return python(f"import sys, {Path(__file__).stem} as t; sys.exit(int({call}.interrupted))")
 
 
@@ -133,13 +141,13 @@ def assert_same_run(folder, result, reference):
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """An uninterrupted run."""
-    return run(tmp_path_factory.mktemp("reference") / "run", progress=False)
+    return run(tmp_path_factory.mktemp("reference") / "run")
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("original") / "run"
-    run(folder, total_steps=15 * STEPS, progress=False, checkpoint_updates=5)
+    run(folder, total_steps=15 * STEPS, checkpoint_updates=5)
     return folder
 
 
@@ -179,10 +187,10 @@ def test_running_success_forgets_old_episodes():
 
 
 def test_plain_output_without_a_terminal(tmp_path, capsys):
-    run(tmp_path / "run", hints=["mtbench eval runs/x"])
-    out = capsys.readouterr().out
-    assert "\x1b" not in out and "steps" in out and "success" in out and str(tmp_path / "run") in out
-    assert out.splitlines()[-1] == "mtbench eval runs/x"
+    run_on_terminal(tmp_path / "run")
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == "compiling …"
+    assert re.fullmatch(r"8/184 steps, success 0\.\d\d \(reach 0\.\d\d, push .+, never –\)", last)
 
 
 # --------------------------------------------------------------------------------------------------- resuming
@@ -193,17 +201,17 @@ def test_resume_after_kill(tmp_path, reference):
     assert died.returncode == 9, died.stderr
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
         file.write('{"env_steps": 1')  # a line cut short by the kill
-    result = run(tmp_path / "run", resume=True, progress=False)
+    result = run(tmp_path / "run", resume=True)
     assert_same_run(tmp_path / "run", result, reference)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_resume_after_signal(tmp_path, reference, name):
-    stopped = child(tmp_path / "run", name, at=9, checkpoint_updates=1000, resume_hint="do this")
+    stopped = child(tmp_path / "run", name, at=9, checkpoint_updates=1000)
     assert stopped.returncode == 1, stopped.stderr
-    assert "to go on: do this" in stopped.stdout
+    assert "stopping: finishing the running update, then saving" in stopped.stdout
     assert load_state(tmp_path / "run", Toy(), ToyEnv()).count == 10, "the running update is finished and saved"
-    result = run(tmp_path / "run", resume=True, progress=False)
+    result = run(tmp_path / "run", resume=True)
     assert_same_run(tmp_path / "run", result, reference)
 
 
@@ -220,15 +228,15 @@ def test_resume_after_kill_before_the_first_checkpoint(tmp_path, half_way, refer
         run(half_way, resume=True)
     assert not isinstance(caught.value, UsageError) and len(lines(half_way)) == 5
     (half_way / "metrics.jsonl").unlink()
-    assert_same_run(half_way, run(half_way, resume=True, progress=False), reference)
+    assert_same_run(half_way, run(half_way, resume=True), reference)
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / ".run.7.partial.json").write_text('{"sche')  # killed while run.json was written
-    assert run(tmp_path / "new", total_steps=STEPS, progress=False).updates == 1
+    assert run(tmp_path / "new", total_steps=STEPS).updates == 1
 
 
 def test_resuming_a_finished_run_changes_nothing(half_way):
     before = lines(half_way)
-    assert run(half_way, total_steps=15 * STEPS, resume=True, progress=False).updates == 15
+    assert run(half_way, total_steps=15 * STEPS, resume=True).updates == 15
     assert lines(half_way) == before
 
 
@@ -253,7 +261,7 @@ def test_infinite_hyper_parameter(tmp_path, value):
 
 def test_training_that_stops_being_finite(tmp_path):
     with pytest.raises(MtbenchError, match=r"update 10: .* no longer finite; .*checkpoints/64 is the last sound"):
-        run(tmp_path / "run", Toy(at=9, action="break"), progress=False)
+        run(tmp_path / "run", Toy(at=9, action="break"))
     state = load_state(tmp_path / "run", Toy(), ToyEnv())
     assert state.count == 8 and np.isfinite(state.weights["w"]).all()
 
@@ -261,7 +269,7 @@ def test_training_that_stops_being_finite(tmp_path):
 def test_folder_that_holds_a_run(half_way):
     with pytest.raises(UsageError, match="holds a run of toy: --resume continues it, --force replaces it"):
         run(half_way)
-    assert run(half_way, force=True, total_steps=STEPS, progress=False).updates == 1
+    assert run(half_way, force=True, total_steps=STEPS).updates == 1
     assert len(lines(half_way)) == 1
 
 
@@ -287,7 +295,7 @@ def test_resuming_another_training(half_way, change, message):
 
 
 def test_resuming_with_other_versions_warns(half_way, capsys):
-    run(half_way, resume=True, progress=False, description={**SUITE, "versions": {"jax": "2"}})
+    run(half_way, resume=True, description={**SUITE, "versions": {"jax": "2"}})
     assert "versions.jax is 1 there and 2 here" in capsys.readouterr().err
 
 
@@ -348,7 +356,7 @@ def test_damaged_checkpoint(half_way, reference, capfd, how):
     name = damage(half_way, 15, how)
     with pytest.raises(MtbenchError, match=rf"checkpoints/120 is damaged: .*{name}.*; step 80 is intact"):
         load_state(half_way, Toy(), ToyEnv())
-    result = run(half_way, resume=True, progress=False)
+    result = run(half_way, resume=True)
     error = capfd.readouterr().err
     assert error.startswith("warning: ") and len(error.splitlines()) == 1
     assert "checkpoints/120 is damaged" in error and "going on from step 80" in error
@@ -359,7 +367,7 @@ def test_kill_while_saving(half_way, reference):
     (half_way / "checkpoints" / "120" / "seal.json").unlink()  # as if killed before the checkpoint was complete
     (half_way / "checkpoints" / "160" / "state.orbax-checkpoint-tmp").mkdir(parents=True)
     assert load_state(half_way, Toy(), ToyEnv()).count == 10
-    assert_same_run(half_way, run(half_way, resume=True, progress=False), reference)
+    assert_same_run(half_way, run(half_way, resume=True), reference)
 
 
 def test_no_intact_checkpoint(half_way):
@@ -388,8 +396,8 @@ def test_full_disk(tmp_path, reference, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(ocp.Checkpointer, "save", full)
         with pytest.raises(MtbenchError, match=r"cannot save .*96: the disk is full; --resume goes on from step 64"):
-            run(tmp_path / "run", progress=False)
-    result = run(tmp_path / "run", resume=True, progress=False)
+            run(tmp_path / "run")
+    result = run(tmp_path / "run", resume=True)
     assert_same_run(tmp_path / "run", result, reference)
 
 
@@ -397,7 +405,7 @@ def test_damaged_metrics_line(half_way):
     read = (half_way / "metrics.jsonl").read_text().splitlines(keepends=True)
     (half_way / "metrics.jsonl").write_text("".join([read[0], "garbage\n", *read[1:]]))
     with pytest.raises(MtbenchError, match="line 2 is damaged"):
-        run(half_way, resume=True, progress=False)
+        run(half_way, resume=True)
 
 
 def test_import_is_light():

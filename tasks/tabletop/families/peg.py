@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 from jaxtyping import Array
 
-from mtbench.stages import BEYOND
 from mtbench.task import Factor, Family, Task
 
 from .. import rows
 from ..expert import Waypoint
 from ..rows import GOAL, OBJECT, OBJECT_TIP, TCP, Stage
 from . import objects
-from .grasping import GENTLE, grasp, held
+from .grasping import GENTLE, grasp, held, lifted
 from .placing import placed
 
 _WIDTH = 0.03
@@ -48,7 +47,7 @@ def _build(factors: Mapping[str, Array]) -> Task:
             stages=rows.stages(
                 Stage(TCP, OBJECT, tolerance=0.035, offset=(0, 0, -0.02), scale=0.15),
                 held(_WIDTH, 0.013),
-                Stage(OBJECT, GOAL, 0.03, weights=(0, 0, 1), relation=BEYOND, scale=0.1),
+                lifted(0.06),
                 Stage(OBJECT_TIP, GOAL, 0.03, weights=(0, 1, 1), scale=0.15),
                 Stage(OBJECT_TIP, GOAL, 0.07, weights=(1, 2, 2), scale=0.3, required=True),
             ),
