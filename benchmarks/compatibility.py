@@ -3,7 +3,7 @@
     python benchmarks/compatibility.py                                      (the page, from committed files)
     python benchmarks/compatibility.py --peers .venv-peers/bin/python       (reads Meta-World's own numbers anew)
 
-Figures come from results/experts.json and results/contacts.json, Meta-World's ranges and observations from
+Figures come from results/{experts,observations,transfer-MT10,contacts}.json, Meta-World's ranges and observations from
 results/metaworld.json, ours from the families themselves; compatibility.toml says why things differ.
 """
 
@@ -229,6 +229,26 @@ def observations_section(measured: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def transfer_section(measured: Mapping[str, Any]) -> list[str]:
+    """What policies that were trained here do in Meta-World."""
+    seeds, suite = len(measured["seeds"]), measured["suite"]["name"]
+    rows = [f"| {name} | {percent(s['here'])} | {percent(s['there'])} |" for name, s in measured["families"].items()]
+    return [
+        "## Policies trained here, in Meta-World",
+        "",
+        f"MT-PPO was trained on {suite} here, with {seeds} seeds (`benchmarks/results/learning-{suite}.md`), and",
+        f"played in metaworld itself, unchanged, on {measured['goals']} goals of every family for {measured['steps']}",
+        f"steps; here on as many held-out tasks. It keeps {percent(measured['share'])} of its success. From",
+        f"`benchmarks/results/transfer-{suite}.json`.",
+        "",
+        "| family | here | in Meta-World |",
+        "| --- | ---: | ---: |",
+        *rows,
+        f"| **mean** | {percent(measured['here'])} | {percent(measured['there'])} |",
+        "",
+    ]
+
+
 def contacts_section(contacts: Mapping[str, Any]) -> list[str]:
     """What the caps on contacts change."""
     caps = contacts["caps"]
@@ -285,7 +305,6 @@ def page() -> str:
     families = [registry.family(name) for name in names]
     tasks, observations = first_observations(families, facts)
     quantities = registry.arena("tabletop")(jax.tree.map(lambda leaf: leaf[None], tasks[0])).quantities
-    contacts = RESULTS / "contacts.json"
     version = metaworld["versions"]["metaworld"]
     lines = [
         "# What agrees with Meta-World v3, and what does not",
@@ -313,7 +332,8 @@ def page() -> str:
         *measured(experts, names),
         "",
         *observations_section(json.loads((RESULTS / "observations.json").read_text())),
-        *(contacts_section(json.loads(contacts.read_text())) if contacts.exists() else []),
+        *transfer_section(json.loads((RESULTS / "transfer-MT10.json").read_text())),
+        *contacts_section(json.loads((RESULTS / "contacts.json").read_text())),
         "## Families",
         "",
         "Ranges of placement, the hand's start and bounds, and the first observation were compared with metaworld's",

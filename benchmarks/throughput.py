@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,8 +31,9 @@ _MEASURE = (
 
 
 def last_json(command: list[str]) -> list[dict]:
-    """Runs a command and returns the JSON objects among the lines that it prints."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    """Runs a command, which compiles anew, and returns the JSON objects among the lines that it prints."""
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode or not found:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
