@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .. import registry
+
 if TYPE_CHECKING:
     from ..region import Region
     from ..task import Family, Task, TaskId
@@ -25,8 +27,6 @@ def rows(ids: Sequence[TaskId], families: tuple[str, ...]) -> Task:
     """
     import jax
     import numpy as np
-
-    from .. import registry
 
     tables, order = [], []
     # On the CPU always: the same digits on every machine.
@@ -57,8 +57,6 @@ def factor_values(ids: Sequence[TaskId]) -> list[dict[str, float]]:
     """Factor values of task ids, in their order."""
     import jax
     import numpy as np
-
-    from .. import registry
 
     found: list[dict[str, float]] = [{} for _ in ids]
     with jax.default_device(jax.devices("cpu")[0]):

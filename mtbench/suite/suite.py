@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from .. import registry
 from ..errors import MtbenchError, UsageError, unknown_name
 from ..region import WHOLE, Region
 from .check import check, check_regions
@@ -90,8 +91,6 @@ class Suite:
     @property
     def arenas(self) -> tuple[str, ...]:
         """The arenas of its families, each once, in the families' order."""
-        from .. import registry
-
         return tuple(dict.fromkeys(registry.family(name).arena for name in self.families))
 
     def horizon_of(self, arena: str) -> int:
@@ -100,8 +99,6 @@ class Suite:
 
     def family(self, name: str) -> Family:
         """One of its families."""
-        from .. import registry
-
         return registry.family(name)
 
     def task_id(self, split: str, family: str, seed: int) -> TaskId:
@@ -238,7 +235,6 @@ class Suite:
 
         A model holds the slots that all splits use, so splits share a program.
         """
-        from .. import registry
         from ..env import Sizes, make_env
         from ..task import TaskId
 
@@ -281,7 +277,6 @@ class Suite:
         Raises:
           UsageError: a family has none.
         """
-        from .. import registry
         from ..policy import Expert
 
         families = [self.family(name) for name in self.families]
