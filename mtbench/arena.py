@@ -84,6 +84,8 @@ class ArenaKind(Protocol):
     """Builds an arena with the slots that some tasks need."""
 
     name: str
+    horizon: int
+    """Control steps of an episode, unless a suite says otherwise."""
 
     def __call__(self, tasks: Sequence[Task] | Task, *, show_goal: bool = True) -> Arena:
         """Compiles the topology with the union of the slots that `tasks` (stacked rows) use."""

@@ -186,7 +186,7 @@ def custom(
     tasks: Mapping[str, int] | None = None,
     held_out: Sequence[str] = (),
     regions: Mapping[str, Mapping[str, Region]] | None = None,
-    horizon: int = 200,
+    horizon: int | None = None,
     show_goal: bool = True,
 ) -> Plan:
     """The plan of a suite of any families.
@@ -198,7 +198,7 @@ def custom(
       held_out: families that are in split `family` alone.
       regions: split to family to region; the split `*` stands for all. `iid` has those of `train` if it has none of
         its own; a split of another name holds the families that have a region there, or all if none has.
-      horizon: control steps of an episode.
+      horizon: control steps of an episode; by default each arena's own.
       show_goal: see `Suite.show_goal`.
 
     Raises:
@@ -227,6 +227,12 @@ def custom(
         fitting = {family: region for family, region in everywhere.items() if family in chosen}
         splits[split] = Draw(chosen, count, {**fitting, **own})
     described = f"{len(families) + len(held_out)} chosen families, goals {'shown' if show_goal else 'hidden'}"
-    plan = Plan(name, described, splits, show_goal=show_goal, horizon=horizon)
+    others: dict[str, int] = {}
+    if horizon is None:
+        arenas = dict.fromkeys(registry.family(family).arena for family in (*families, *held_out))
+        lengths = {arena: registry.arena(arena).horizon for arena in arenas}
+        horizon = next(iter(lengths.values()), 1)
+        others = {arena: steps for arena, steps in lengths.items() if steps != horizon}
+    plan = Plan(name, described, splits, show_goal=show_goal, horizon=horizon, horizons=others)
     plan.check()
     return plan

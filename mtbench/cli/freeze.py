@@ -33,8 +33,8 @@ class Arguments:
     withhold: tuple[str, ...] = ()
     """Combinations of factors that are not drawn, as FACTORS joined by +, all of one family, e.g.
     train/push.object_mass=0.7:0.8+push.goal_x=0:0.1."""
-    horizon: int = 200
-    """Control steps of an episode."""
+    horizon: int | None = None
+    """Control steps of an episode; by default each arena's own: 200 on the tabletop, 500 of a walk."""
     show_goal: bool = True
     """Tell the policy its goal and family (multi-task), or hide both (meta-RL)."""
     certify: bool = True

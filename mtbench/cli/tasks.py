@@ -72,11 +72,12 @@ def run(argv: list[str]) -> int:
     if arguments.json:
         print(json.dumps(listing, indent=2))
     else:
-        _print(listing)
+        _print(listing, chosen or "STARTER")
     return 0
 
 
-def _print(listing: dict) -> None:
+def _print(listing: dict, example: str) -> None:
+    """Shows families and suites; `example` is a suite to go on with."""
     from rich.console import Console
     from rich.table import Table
 
@@ -105,7 +106,6 @@ def _print(listing: dict) -> None:
             table.add_row(name, str(len(first["families"])), splits, ", ".join(first["protocols"]), about)
         console.print(table)
     if suites:
-        example = suites[0]["name"] if len(suites) == 1 else "STARTER"
         console.print(f"next: mtbench tasks MT10 (one suite), mtbench train {example} --run-dir runs/first")
 
 

@@ -230,6 +230,7 @@ class TabletopKind:
     """See `mtbench.arena.ArenaKind`."""
 
     name = "tabletop"
+    horizon = 200
 
     def __call__(self, tasks: Task, *, show_goal: bool = True) -> Tabletop:
         """Compiles the slots that stacked tasks use."""

@@ -251,6 +251,7 @@ class WalkerKind:
     """See `mtbench.arena.ArenaKind`."""
 
     name = "walker"
+    horizon = 500
 
     def __call__(self, tasks: Task, *, show_goal: bool = True) -> Walker:
         """The same model for all tasks: they fill no slots."""

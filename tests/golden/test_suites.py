@@ -99,6 +99,13 @@ def test_a_file_tells_all(tmp_path):
     assert digest(jax.tree.map(lambda leaf: leaf[:5], again.tables("train")["tabletop"])) == digest(again.rows(ids[:5]))
 
 
+def test_episodes_are_as_long_as_their_arena_says():
+    few = {"train": 1, "iid": 1}
+    mixed, legs = custom("reach", "walk", tasks=few), custom("walk", tasks=few)
+    assert (mixed.horizon, mixed.horizon_of("walker"), legs.horizon, legs.horizons) == (200, 500, 500, {})
+    assert custom("reach", "walk", tasks=few, horizon=300).horizon_of("walker") == 300
+
+
 def test_tasks_are_drawn_from_their_region():
     """Uniform over a union of intervals, never from a withheld combination, whose levels are each seen alone."""
     family = registry.family("push")
