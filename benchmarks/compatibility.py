@@ -357,16 +357,19 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def indented(content: Any) -> str:
+    """JSON to read, with vectors on one line."""
+    text = json.dumps(content, indent=1)
+    return re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text) + "\n"
+
+
 def ask(interpreter: str) -> None:
     """Writes Meta-World's own numbers to results/metaworld.json."""
     command = [interpreter, "-W", "ignore", str(HERE / "peers" / "metaworld_home.py"), "facts"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     families = {row.pop("family"): row for row in rows[1:]}
-    text = json.dumps({**rows[0], "families": families}, indent=1)
-    # Vectors on one line.
-    text = re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text)
-    files.write(METAWORLD, text + "\n")
+    files.write(METAWORLD, indented({**rows[0], "families": families}))
     print(f"written {METAWORLD}")
 
 

@@ -29,6 +29,11 @@ def mtbench(*arguments: str) -> None:
     subprocess.run(command, check=True)
 
 
+def metrics(run: Path) -> list[dict]:
+    """What a run has logged, line by line."""
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
 def plot(lines: list[dict], title: str, path: Path) -> None:
     """Success on training tasks over minutes: a line per family with the range of its seeds, or, where families are
     many, a row for each."""
@@ -97,7 +102,7 @@ def table(card: dict) -> str:
 def report(run: Path, suite: str, out: Path) -> Path:
     """Writes the curves, the table and the record of a run that has been scored."""
     record = json.loads((run / "learning.json").read_text())
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = metrics(run)
     card = json.loads((run / "eval" / "scorecard.json").read_text())
     every = max(1, len(lines) // 200)
     curve = [{k: v for k, v in line.items() if k != "train"} for line in [*lines[::every], lines[-1]]]
@@ -122,13 +127,11 @@ def train(arguments: argparse.Namespace, flags: list[str], run: Path, trial: Pat
     speed = arguments.steps_per_second
     if speed is None:
         mtbench("train", arguments.suite, "--run-dir", str(trial), "--force", "--total-steps", "400000", *flags)
-        *_, last = [json.loads(line) for line in (trial / "metrics.jsonl").read_text().splitlines()]
-        speed = last["steps_per_second"]
+        speed = metrics(trial)[-1]["steps_per_second"]
     steps = int(arguments.minutes * 60 * speed)
     how = "--resume" if arguments.resume else "--force"
     mtbench("train", arguments.suite, "--run-dir", str(run), how, "--total-steps", str(steps), *flags)
-    *_, last = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    minutes = last["seconds"] / 60
+    minutes = metrics(run)[-1]["seconds"] / 60
     mtbench("eval", str(run), "--splits", "iid", "train", "--force")
     record = {
         "machine": describe(),

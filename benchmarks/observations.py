@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from compatibility import METAWORLD, RESULTS, placed
+from compatibility import METAWORLD, RESULTS, indented, placed
 from machine import describe
 from rich.progress import track
 
@@ -107,10 +106,7 @@ def main() -> None:
             for place, name in enumerate(families)
         },
     }
-    text = json.dumps(result, indent=1)
-    # Vectors on one line.
-    text = re.sub(r"\[\s+([^\[\]]*?)\s+\]", lambda found: "[" + re.sub(r",\s+", ", ", found[1]) + "]", text)
-    files.write(arguments.out, text + "\n")
+    files.write(arguments.out, indented(result))
     print(f"written {arguments.out}")
 
 

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from . import physics as physics_lib
 from .arena import Arena
+from .batching import batches
 from .physics import Physics, Sensors, State
 from .task import Task
 
@@ -140,14 +141,12 @@ class Env:
         Computed at once, also while something else is traced, by one small program: as a part of every program that
         resets it would be a third of what there is to compile.
         """
-        count = int(np.shape(tasks.family)[0])
         parts = []
         with jax.ensure_compile_time_eval():
-            for start in range(0, count, _CHUNK):
-                chosen = np.minimum(np.arange(start, start + _CHUNK), count - 1)
-                part = jax.tree.map(lambda leaf, chosen=chosen: np.asarray(leaf)[chosen], tasks)
-                parts.append(_params(self.arena, self.physics, part))
-            return jnp.concatenate(parts)[:count]
+            for chosen, fresh in batches(range(np.shape(tasks.family)[0]), _CHUNK, fill=True):
+                part = jax.tree.map(lambda leaf, chosen=chosen: np.asarray(leaf)[np.array(chosen)], tasks)
+                parts.append(_params(self.arena, self.physics, part)[:fresh])
+            return jnp.concatenate(parts)
 
     def reset(self, key: jax.Array, task: Task) -> tuple[EnvState, TimeStep]:
         """Begins an episode of a task.

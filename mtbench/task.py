@@ -129,14 +129,14 @@ class Family:
                         f"[{whole.low}, {whole.high}] {whole.unit}".rstrip()
                     )
 
-    def with_factors(self, seed: int, overrides: Mapping[str, float]) -> Task:
-        """The row of a seed with some factors set by hand.
+    def with_factors(self, seed: int, overrides: Mapping[str, float], region: Region = WHOLE) -> Task:
+        """The row of a seed with some factors set by hand, also outside the region that the others are drawn from.
 
         Raises:
           UsageError: a factor is unknown or its value is outside its range.
         """
         self.check(Region.of(overrides))
-        return self.build({**self.sample(seed), **{k: jnp.float32(v) for k, v in overrides.items()}})
+        return self.build({**self.sample(seed, region), **{k: jnp.float32(v) for k, v in overrides.items()}})
 
     def describe(self, seed: int) -> str:
         """The sentence of the task with this seed."""

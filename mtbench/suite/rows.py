@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
+from ..batching import batches
 
 if TYPE_CHECKING:
     from ..region import Region
@@ -48,9 +49,11 @@ def _table(family: Family, seeds: Any, region: Region) -> Any:
     import numpy as np
 
     size = next((size for size in _CHUNKS if len(seeds) <= size), _CHUNKS[-1])
-    whole = np.resize(seeds, -(-len(seeds) // size) * size).reshape(-1, size)
-    tables = [jax.tree.map(np.asarray, family.tasks(chunk, region)) for chunk in whole]
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(seeds)], *tables)
+    tables = []
+    for chosen, fresh in batches(seeds, size, fill=True):
+        tasks = family.tasks(np.array(chosen), region)
+        tables.append(jax.tree.map(lambda leaf, fresh=fresh: np.asarray(leaf)[:fresh], tasks))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *tables)
 
 
 def factor_values(ids: Sequence[TaskId]) -> list[dict[str, float]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
 
 from ...errors import UsageError
-from ...region import Region
 from . import spaces, tasks
 from .info import FIGURES
 
@@ -26,7 +25,7 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
     It never truncates by itself: `gymnasium.make` adds the time limit.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 80}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 80}
 
     def __init__(
         self,
@@ -82,7 +81,7 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self.terminate_on_success = terminate_on_success
         self.render_mode = render_mode
         env = self._program.env
-        self.metadata = {**self.metadata, "render_fps": round(1.0 / env.arena.timestep)}  # type: ignore[misc]
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / env.arena.timestep)}
         self.observation_space = spaces.observation_space(env)
         self._size = env.observation_size
         self.action_space = spaces.action_space(env)
@@ -190,10 +189,7 @@ class FamilyEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         task_id = self._suite.task_id(self._split, self.task_name, int(seed))
         self.task_id = None if factors else task_id
         if factors:
-            family = self._suite.family(self.task_name)
-            family.check(Region.of(factors))
-            drawn = family.sample(task_id.seed, task_id.region)
-            row = family.build(drawn | {name: jnp.float32(value) for name, value in factors.items()})
+            row = self._suite.family(self.task_name).with_factors(task_id.seed, factors, task_id.region)
             return jax.tree.map(np.asarray, replace(row, family=jnp.int32(0)))
         table, place = (self._suite.rows([task_id]), 0) if place is None else (self._rows, place)
         return jax.tree.map(lambda leaf: leaf[place], table)
