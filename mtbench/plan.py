@@ -46,9 +46,8 @@ class Plan:
     protocols: tuple[EvaluationProtocol, ...] = ()
     """By default each split but `train` is played once, in the suite's horizons."""
     show_goal: bool = True
-    horizon: int = 200
-    horizons: Mapping[str, int] = field(default_factory=dict)
-    """Of arenas whose episodes have another length than `horizon`."""
+    horizon: int | None = None
+    """Control steps of an episode; by default each arena's own."""
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -57,7 +56,8 @@ class Plan:
 
     def horizon_of(self, family: str) -> int:
         """Control steps of a family's episode."""
-        return self.horizons.get(registry.family(family).arena, self.horizon)
+        own = registry.arena(registry.family(family).arena).horizon
+        return own if self.horizon is None else self.horizon
 
     def first_seed(self, split: str) -> int:
         """Where a split's task seeds begin."""
@@ -89,9 +89,8 @@ class Plan:
                 if name not in draw.families:
                     raise unknown_name(f"family with a region in split {split}", name, draw.families)
                 registry.family(name).check(region)
-        for what, steps in {"horizon": self.horizon, **self.horizons}.items():
-            if not 1 <= steps <= 10**6:
-                raise UsageError(f"{what} = {steps}: expected a whole number from 1 to 1,000,000")
+        if self.horizon is not None and not 1 <= self.horizon <= 10**6:
+            raise UsageError(f"horizon = {self.horizon}: expected a whole number from 1 to 1,000,000")
 
 
 Certified = Mapping[tuple[TaskId, int], int]
@@ -161,21 +160,24 @@ def freeze(plan: Plan, certified: Certified | None = None) -> Suite:
             splits[split][name] = tuple(task_id.seed for task_id in ids)
     played = tuple(split for split in splits if split != "train") or ("train",)
     most = max(plan.splits[split].tasks for split in played)
-    common = None if plan.horizons else plan.horizon
+    lengths = {registry.family(name).arena: plan.horizon_of(name) for name in plan.families}
+    horizon = plan.horizon_of(plan.families[0])
+    horizons = {arena: steps for arena, steps in lengths.items() if steps != horizon}
+    common = None if horizons else horizon
     once = EvaluationProtocol("ours", played, most, episodes=1, adaptation_episodes=0, horizon=common)
     return Suite(
         plan.name,
         1,
         plan.description,
         plan.families,
-        plan.horizon,
+        horizon,
         plan.show_goal,
         splits,
         {name: episodes for name, episodes in certificates.items() if episodes},
         protocols={protocol.name: protocol for protocol in plan.protocols or (once,)},
         regions={split: dict(draw.regions) for split, draw in plan.splits.items() if draw.regions},
         uncertified=tuple(uncertified),
-        horizons=plan.horizons,
+        horizons=horizons,
     ).frozen()
 
 
@@ -227,12 +229,6 @@ def custom(
         fitting = {family: region for family, region in everywhere.items() if family in chosen}
         splits[split] = Draw(chosen, count, {**fitting, **own})
     described = f"{len(families) + len(held_out)} chosen families, goals {'shown' if show_goal else 'hidden'}"
-    others: dict[str, int] = {}
-    if horizon is None:
-        arenas = dict.fromkeys(registry.family(family).arena for family in (*families, *held_out))
-        lengths = {arena: registry.arena(arena).horizon for arena in arenas}
-        horizon = next(iter(lengths.values()), 1)
-        others = {arena: steps for arena, steps in lengths.items() if steps != horizon}
-    plan = Plan(name, described, splits, show_goal=show_goal, horizon=horizon, horizons=others)
+    plan = Plan(name, described, splits, show_goal=show_goal, horizon=horizon)
     plan.check()
     return plan
