@@ -55,6 +55,20 @@ ML25_TRAIN = tuple(name for name in MT25 if name not in ML25_TEST)
 ML45_TEST = names("bin-picking box-close hand-insert door-lock door-unlock")
 ML45_TRAIN = tuple(name for name in MT50 if name not in ML45_TEST)
 STARTER = names("reach push pick-place drawer-open button-press-topdown")
+QUADRUPED = tuple(
+    f"quadruped-{name}"
+    for name in names("""
+    flat rough slope turn backward sideways stand-up pushed payload broken-joint slippery crouch push-ball push-box
+""")
+)
+PARKOUR = names("""
+    jump_on_and_off_box forward_ramp_lips sphere_bump_lips forward_ramp_no_lips flush_a_frame sphere_bump box_jump_even
+    box_jump_uneven flat_circle_jump bump_jump sideways_ramp stepping_stones_cylinder stepping_stones_randomly_arranged
+    staircase_walking_full_width staircase_walking staircase_climbing staircase_spiral squeeze agility_poles
+    balance_beam
+""")
+WALKER = tuple(f"walker-{name}" for name in names("stand walk run hurdles stairs"))
+HUMANOID = tuple(f"humanoid-{name}" for name in names("stand walk run hurdles stairs"))
 
 
 def ours(*splits: str) -> EvaluationProtocol:
@@ -79,6 +93,11 @@ def meta(name: str, description: str, train: tuple[str, ...], test: tuple[str, .
     return Plan(name, description, splits, (own, theirs), show_goal=False)
 
 
+def single(family: str) -> Plan:
+    """A suite of one legged family."""
+    return Plan(f"MT1/{family}", f"One family: {family}", {"train": Draw((family,)), "iid": Draw((family,))})
+
+
 def hundred(name: str, description: str, families: tuple[str, ...]) -> Plan:
     """A suite with a hundred training tasks per family."""
     return Plan(name, description, {"train": Draw(families, 100), "iid": Draw(families)})
@@ -90,8 +109,9 @@ ML25_SAYS = (
 )
 LIST = (
     hundred("STARTER", "Five tabletop families, goals shown", STARTER),
-    hundred("STARTER-ALL", "The families of STARTER and walk: arms and legs", (*STARTER, "walk")),
-    Plan("MT1/walk", "One family: walk", {"train": Draw(("walk",)), "iid": Draw(("walk",))}),
+    hundred("STARTER-ALL", "The families of STARTER and walker-walk: arms and legs", (*STARTER, "walker-walk")),
+    *(single(name) for name in (*QUADRUPED, *PARKOUR, *WALKER, *HUMANOID)),
+    Plan("LOCO20", "MTBench's twenty parkour terrains", {"train": Draw(PARKOUR), "iid": Draw(PARKOUR)}),
     *(multi_task(f"MT1/{name}", f"One family, goals shown: {name}", (name,)) for name in MT50),
     *(meta(f"ML1/{name}", f"One family, goals hidden: {name}", (name,)) for name in MT50),
     multi_task("MT10", "Ten families, goals shown", MT10),

@@ -9,7 +9,7 @@ import jax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from .physics import Causes, Sensors
+from .physics import Causes, Command, Sensors
 from .task import Task
 
 Carry = TypeVar("Carry")
@@ -59,19 +59,23 @@ class Arena[Carry](Protocol):
         """What the arena remembers from step to step, at the start of an episode."""
         ...
 
-    def control(self, task: Task, carry: Carry, action: Float[Array, " a"]) -> tuple[Float[Array, " nu"], Carry]:
-        """The actuators' inputs for an action in [-1, 1]."""
+    def control(self, task: Task, carry: Carry, action: Float[Array, " a"]) -> tuple[Command, Carry]:
+        """What acts on the bodies in a step, for an action in [-1, 1]."""
         ...
 
-    def measure(self, task: Task, sensors: Sensors) -> Float[Array, "q 3"]:
+    def remember(self, task: Task, carry: Carry, sensors: Sensors) -> Carry:
+        """The memory after a step that led to these readings."""
+        ...
+
+    def measure(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, "q 3"]:
         """The named quantities that stages and experts speak of."""
         ...
 
-    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> tuple[Float[Array, " o"], Carry]:
+    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, " o"]:
         """What the policy sees."""
         ...
 
-    def outcome(self, task: Task, quantities: Float[Array, "q 3"]) -> Outcome:
+    def outcome(self, task: Task, sensors: Sensors, carry: Carry) -> Outcome:
         """Reward, success and failure at the present state."""
         ...
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int
 from . import physics as physics_lib
 from .arena import Arena
 from .batching import batches
-from .physics import Physics, Sensors, State
+from .physics import Command, Physics, Sensors, State
 from .task import Task
 
 _CHUNK = 64
@@ -163,15 +163,13 @@ class Env:
         state, sensors = self.physics.init(params, qpos, qvel)
         task = replace(task, scene=())
         carry = self.arena.init_carry(task, sensors)
-        observation, carry = self.arena.observe(task, sensors, carry)
-        observation = _padded(observation, self.observation_size)
+        observation = _padded(self.arena.observe(task, sensors, carry), self.observation_size)
         zero, false = jnp.zeros(()), jnp.zeros((), bool)
         env_state = EnvState(task, params, state, carry, jnp.zeros((), jnp.int32), zero, false)
-        quantities = self.arena.measure(task, sensors)
         return env_state, TimeStep(
             observation=observation,
             context=self._context(task),
-            quantities=self._padded_quantities(quantities),
+            quantities=self._quantities(task, sensors, carry),
             family=task.family,
             arena=jnp.int32(self.arena_index),
             episode_begins=~false,
@@ -179,7 +177,7 @@ class Env:
             reward=zero,
             success=false,
             success_any=false,
-            progress=self.arena.outcome(task, quantities).progress,
+            progress=self.arena.outcome(task, sensors, carry).progress,
             terminated=false,
             truncated=false,
             diverged=false,
@@ -198,12 +196,12 @@ class Env:
         Raises:
           ValueError: the action's shape is not `(action_size,)`.
         """
-        ctrl, carry, usable = self.command(state, action)
-        physics_state, sensors = self.physics.step(state.params, state.physics, ctrl)
+        command, carry, usable = self.command(state, action)
+        physics_state, sensors = self.physics.step(state.params, state.physics, command)
         return self.judge(state, carry, usable, physics_state, sensors)
 
-    def command(self, state: EnvState, action: Float[Array, " a"]) -> tuple[Float[Array, " nu"], Any, Bool[Array, ""]]:
-        """The part of a step before the physics: the actuators' inputs, the arena's memory, whether to go on at all.
+    def command(self, state: EnvState, action: Float[Array, " a"]) -> tuple[Command, Any, Bool[Array, ""]]:
+        """The part of a step before the physics: what acts on the bodies, the arena's memory, whether to go on at all.
 
         Raises:
           ValueError: the action's shape is not `(action_size,)`.
@@ -213,8 +211,8 @@ class Env:
         action = action[: self.arena.action_size]
         usable = jnp.isfinite(action).all()
         action = jnp.where(usable, jnp.clip(action, -1.0, 1.0), 0.0)
-        ctrl, carry = self.arena.control(state.task, state.carry, action)
-        return ctrl, carry, usable
+        command, carry = self.arena.control(state.task, state.carry, action)
+        return command, carry, usable
 
     def judge(
         self, state: EnvState, carry: Any, usable: Bool[Array, ""], physics_state: State, sensors: Sensors
@@ -232,10 +230,9 @@ class Env:
         diverged = physics_lib.diverged(physics_state) | ~usable
         # A lane that broke down shows where it was last sound: zeros, never NaN.
         sensors = jax.tree.map(lambda x: jnp.where(diverged, jnp.zeros_like(x), x), sensors)
-        quantities = self.arena.measure(task, sensors)
-        outcome = self.arena.outcome(task, quantities)
-        observation, carry = self.arena.observe(task, sensors, carry)
-        observation = _padded(observation, self.observation_size)
+        carry = self.arena.remember(task, carry, sensors)
+        outcome = self.arena.outcome(task, sensors, carry)
+        observation = _padded(self.arena.observe(task, sensors, carry), self.observation_size)
 
         reward = jnp.where(diverged, 0.0, outcome.reward)
         success = outcome.success & ~diverged
@@ -253,7 +250,7 @@ class Env:
         return new, TimeStep(
             observation=observation,
             context=self._context(task),
-            quantities=self._padded_quantities(quantities),
+            quantities=self._quantities(task, sensors, carry),
             family=task.family,
             arena=jnp.int32(self.arena_index),
             episode_begins=false,
@@ -270,7 +267,8 @@ class Env:
             final_observation=observation,
         )
 
-    def _padded_quantities(self, quantities: Float[Array, "q 3"]) -> Float[Array, "q 3"]:
+    def _quantities(self, task: Task, sensors: Sensors, carry: Any) -> Float[Array, "q 3"]:
+        quantities = self.arena.measure(task, sensors, carry)
         return _padded(quantities, self.sizes.quantities) if self.sizes else quantities
 
     def _context(self, task: Task) -> Float[Array, " c"]:

@@ -34,7 +34,7 @@ class Arguments:
     """Combinations of factors that are not drawn, as FACTORS joined by +, all of one family, e.g.
     train/push.object_mass=0.7:0.8+push.goal_x=0:0.1."""
     horizon: int | None = None
-    """Control steps of an episode; by default each arena's own: 200 on the tabletop, 500 of a walk."""
+    """Control steps of an episode; by default each arena's own: 200 on the tabletop, 500 or 600 of legs."""
     show_goal: bool = True
     """Tell the policy its goal and family (multi-task), or hide both (meta-RL)."""
     certify: bool = True

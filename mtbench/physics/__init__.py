@@ -18,11 +18,22 @@ from ..errors import unknown_name
 with redirect_stdout(io.StringIO()):
     import mujoco.mjx
 
-from .protocol import MAX_SPEED, Causes, Physics, Sensors, State, diverged
+from .protocol import MAX_SPEED, Causes, Command, Physics, Sensors, State, diverged
 
 BACKENDS = ("mujoco", "mjx")
 
-__all__ = ["BACKENDS", "MAX_SPEED", "Causes", "Physics", "Sensors", "State", "default_backend", "diverged", "make"]
+__all__ = [
+    "BACKENDS",
+    "MAX_SPEED",
+    "Causes",
+    "Command",
+    "Physics",
+    "Sensors",
+    "State",
+    "default_backend",
+    "diverged",
+    "make",
+]
 
 
 def default_backend() -> str:

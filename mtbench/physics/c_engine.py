@@ -17,7 +17,7 @@ from mujoco import mjx
 
 from . import derive
 from .fields import Fields
-from .protocol import Causes, Sensors, State, named_sensors
+from .protocol import Causes, Command, Sensors, State, named_sensors
 
 _VELOCITY = int(mujoco.mjtStage.mjSTAGE_VEL)
 _NO_SENSOR = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
@@ -55,11 +55,12 @@ class CEngine:
         )
         return state, named_sensors(self.model, sensordata)
 
-    def step(self, params: Float[Array, " p"], state: State, ctrl: Float[Array, " nu"]) -> tuple[State, Sensors]:
+    def step(self, params: Float[Array, " p"], state: State, command: Command) -> tuple[State, Sensors]:
         """See `Physics.step`."""
         row = _row(state)
         out = jax.ShapeDtypeStruct((row.size + self.model.nsensordata,), jnp.float32)
-        result = self._call(self._step, out, params, row, ctrl)
+        acting = [command.ctrl] if command.force is None else [command.ctrl, command.force]
+        result = self._call(self._step, out, params, row, *acting)
         return self._state(result[: row.size]), named_sensors(self.model, result[row.size :])
 
     def _call(self, function, out: jax.ShapeDtypeStruct, *args: Array) -> Array:
@@ -82,9 +83,9 @@ class CEngine:
         out, params, rows = map(_lanes, (out, params, rows))
         self._pool(len(rows)).sense(out, params, rows)
 
-    def _step(self, _, out, params, rows, ctrl) -> None:
-        out, params, rows, ctrl = map(_lanes, (out, params, rows, ctrl))
-        self._pool(len(rows)).step(out, params, rows, ctrl, self.substeps)
+    def _step(self, _, out, params, rows, *acting) -> None:
+        out, params, rows = map(_lanes, (out, params, rows))
+        self._pool(len(rows)).step(out, params, rows, [_lanes(part) for part in acting], self.substeps)
 
 
 def _lanes(buffer: Any) -> np.ndarray:
@@ -108,18 +109,22 @@ class _Pool:
         self.model_fields = {name: self.batch.expand(name) for name in fields.names}
         self.views = [self.batch.bind(name) for name in ("qpos", "qvel", "act", "qacc_warmstart")]
         self.ends = np.cumsum([view.shape[1] for view in self.views])
-        self.time, self.ctrl, self.sensordata = (self.batch.bind(name) for name in ("time", "ctrl", "sensordata"))
+        self.time, self.sensordata = self.batch.bind("time"), self.batch.bind("sensordata")
+        self.acting = [self.batch.bind(name) for name in ("ctrl", "qfrc_applied")]
         # A step reads no sensor; sensors tell where things are and how they move, not what presses on what.
         self.flags = self.batch.expand("opt.disableflags")
         self.step_flags, self.read_flags = self.flags | _NO_SENSOR, self.flags | _NO_CONTACT
         self.stamps = np.full_like(fields.stamp(np.zeros((lanes, fields.size), np.float32)), np.nan)
         self.lock = threading.Lock()
 
-    def step(self, out: np.ndarray, params: np.ndarray, rows: np.ndarray, ctrl: np.ndarray, substeps: int) -> None:
-        """Steps all lanes; writes their new states and readings, side by side."""
+    def step(
+        self, out: np.ndarray, params: np.ndarray, rows: np.ndarray, acting: list[np.ndarray], substeps: int
+    ) -> None:
+        """Steps all lanes under controls, and forces if there are any; writes new states and readings, side by side."""
         with self.lock:
             self._write(params, rows)
-            self.ctrl[...] = ctrl
+            for view, values in zip(self.acting, acting, strict=False):
+                view[...] = values
             self.flags[...] = self.step_flags
             self.batch.step(nstep=substeps)
             self._read()

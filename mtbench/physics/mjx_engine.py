@@ -10,7 +10,7 @@ from mujoco import mjx
 
 from . import derive
 from .fields import Fields
-from .protocol import Causes, Sensors, State, named_sensors
+from .protocol import Causes, Command, Sensors, State, named_sensors
 
 
 class MjxEngine:
@@ -34,10 +34,12 @@ class MjxEngine:
         state = State(qpos, qvel, jnp.zeros(model.na), jnp.zeros(model.nv), zero)
         return state, self._sense(*self._load(params, state))
 
-    def step(self, params: Float[Array, " p"], state: State, ctrl: Float[Array, " nu"]) -> tuple[State, Sensors]:
+    def step(self, params: Float[Array, " p"], state: State, command: Command) -> tuple[State, Sensors]:
         """See `Physics.step`."""
         m, data = self._load(params, state)
-        data = data.replace(ctrl=ctrl)
+        data = data.replace(ctrl=command.ctrl)
+        if command.force is not None:
+            data = data.replace(qfrc_applied=command.force)
         # Rolled into a loop, so that the compiler sees one substep.
         data = jax.lax.fori_loop(0, self.substeps, lambda _, d: mjx.step(m, d), data)
         state = State(data.qpos, data.qvel, data.act, data.qacc_warmstart, data.time)

@@ -38,6 +38,16 @@ class State:
     """Seconds since the start of the episode."""
 
 
+@struct.dataclass
+class Command:
+    """What acts on the bodies during a control step."""
+
+    ctrl: Float[Array, " nu"]
+    """The actuators' inputs."""
+    force: Float[Array, " nv"] | None = None
+    """A generalised force beside theirs, such as a push (N, N m); `None` where the arena has none."""
+
+
 class Physics(Protocol):
     """Pure physics of one lane."""
 
@@ -58,8 +68,8 @@ class Physics(Protocol):
         """The state at a configuration, at rest or moving, and what the sensors read there."""
         ...
 
-    def step(self, params: Float[Array, " p"], state: State, ctrl: Float[Array, " nu"]) -> tuple[State, Sensors]:
-        """One control step: `substeps` simulation steps under a constant control."""
+    def step(self, params: Float[Array, " p"], state: State, command: Command) -> tuple[State, Sensors]:
+        """One control step: `substeps` simulation steps under a constant command."""
         ...
 
 

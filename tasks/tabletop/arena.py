@@ -14,7 +14,7 @@ from flax import struct
 from jaxtyping import Array, Float
 
 from mtbench.arena import Outcome
-from mtbench.physics import Causes, Sensors
+from mtbench.physics import Causes, Command, Sensors
 from mtbench.task import Task
 
 from . import model as topology
@@ -50,7 +50,8 @@ class Carry:
     target: Float[Array, 3]
     """The commanded hand position. It runs ahead when the hand is blocked, as in Meta-World."""
     frame: Float[Array, 18]
-    """The previous observation frame."""
+    """What is seen now, and, below, what was seen a step ago."""
+    previous: Float[Array, 18]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,14 +117,19 @@ class Tabletop:
 
     def init_carry(self, task: Task, sensors: Sensors) -> Carry:
         """See `Arena.init_carry`. The first observation repeats its frame as the previous one."""
-        return Carry(sensors["hand"] - jnp.array(topology.SAG), self._frame(task, sensors))
+        frame = self._frame(task, sensors)
+        return Carry(sensors["hand"] - jnp.array(topology.SAG), frame, frame)
 
-    def control(self, task: Task, carry: Carry, action: Float[Array, 4]) -> tuple[Float[Array, 5], Carry]:
+    def control(self, task: Task, carry: Carry, action: Float[Array, 4]) -> tuple[Command, Carry]:
         """Moves the commanded hand by 1 cm per unit; a positive fourth number closes the gripper."""
         target = jnp.clip(carry.target + ACTION_SCALE * action[:3], task.goal.hand_low, task.goal.hand_high)
-        return jnp.concatenate([target, action[3:], action[3:]]), replace(carry, target=target)
+        return Command(jnp.concatenate([target, action[3:], action[3:]])), replace(carry, target=target)
 
-    def measure(self, task: Task, sensors: Sensors) -> Float[Array, "10 3"]:
+    def remember(self, task: Task, carry: Carry, sensors: Sensors) -> Carry:
+        """See `Arena.remember`."""
+        return replace(carry, frame=self._frame(task, sensors), previous=carry.frame)
+
+    def measure(self, task: Task, sensors: Sensors, carry: Carry | None = None) -> Float[Array, "10 3"]:
         """See `Arena.measure`; the rows are `rows.QUANTITIES`."""
         goal, hand, zero = task.goal, sensors["hand"], jnp.zeros(3)
         object_rotation = _rotation(sensors["object_quat"])
@@ -144,19 +150,18 @@ class Tabletop:
             ]
         )
 
-    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> tuple[Float[Array, 39], Carry]:
+    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, 39]:
         """Meta-World's 39 numbers: this frame (18), the previous one (18), the goal (3; zeros when hidden).
 
         A frame is the hand (3), the opening in [0, 1], two objects as position (3) and orientation (4), which each
         row writes as Meta-World does. Meta-World also clips the hand, to bounds that no hand comes to.
         """
-        frame = self._frame(task, sensors)
         goal = task.goal.point if self.show_goal else jnp.zeros(3)
-        return jnp.concatenate([frame, carry.frame, goal]), replace(carry, frame=frame)
+        return jnp.concatenate([carry.frame, carry.previous, goal])
 
-    def outcome(self, task: Task, quantities: Float[Array, "10 3"]) -> Outcome:
+    def outcome(self, task: Task, sensors: Sensors, carry: Carry) -> Outcome:
         """See `Arena.outcome`; nothing on the table ends an episode."""
-        progress, success, stage = task.goal.stages.judge(quantities)
+        progress, success, stage = task.goal.stages.judge(self.measure(task, sensors))
         return Outcome(progress, success, jnp.zeros((), bool), progress, stage)
 
     def dress(self, compiled: mujoco.MjModel, task: Task) -> None:

@@ -77,12 +77,14 @@ def test_shapes_and_values(arena, walks):
     assert not bool(seen.diverged.any())
 
 
-def test_rewards_lie_in_the_unit_interval_and_are_one_at_success(arena, walks):
+def test_rewards_lie_in_the_unit_interval_and_progress_is_one_at_success(arena, walks):
+    """On the tabletop, where success is a state, the reward is 1 there too."""
     _, (_, seen), _ = walks
     assert float(seen.reward.min()) >= 0.0 and float(seen.reward.max()) <= 1.0
     assert float(seen.progress.min()) >= 0.0 and float(seen.progress.max()) <= 1.0
     np.testing.assert_array_equal(np.asarray(seen.progress) == 1.0, np.asarray(seen.success))
-    np.testing.assert_array_equal(np.asarray(seen.reward) == 1.0, np.asarray(seen.success))
+    if arena[-1]["mujoco"].arena.name == "tabletop":
+        np.testing.assert_array_equal(np.asarray(seen.reward) == 1.0, np.asarray(seen.success))
 
 
 def test_no_task_begins_solved(arena):

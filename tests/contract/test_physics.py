@@ -83,7 +83,7 @@ def rollout(envs):
 
             def roll(params, qpos, qvel, ctrl):
                 state, _ = engine.init(params, qpos, qvel)
-                return jax.lax.scan(lambda s, c: (engine.step(params, s, c)[0],) * 2, state, ctrl)[1]
+                return jax.lax.scan(lambda s, c: (engine.step(params, s, physics.Command(c))[0],) * 2, state, ctrl)[1]
 
             compiled[name] = jax.jit(roll)
         return compiled[name](params, qpos, qvel, ctrl)
@@ -255,7 +255,7 @@ def test_the_mjx_step_lowers(envs):
     state, _ = jax.eval_shape(
         env.physics.init, params, *jax.eval_shape(env.arena.initial_state, jax.random.key(0), scene())
     )
-    ctrl = jax.ShapeDtypeStruct((5,), jnp.float32)
+    ctrl = physics.Command(jax.ShapeDtypeStruct((5,), jnp.float32))
     lanes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((4, *x.shape), x.dtype), (params, state, ctrl))
     exported = export.export(jax.jit(jax.vmap(env.physics.step)), platforms=platforms)(*lanes)
     assert exported.platforms == platforms and len(exported.mlir_module_serialized) > 10_000

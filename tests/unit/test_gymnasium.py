@@ -34,8 +34,8 @@ def own_suites(tmp_path_factory):
     # In unequal numbers of tasks: the rows of the table do not alternate.
     splits = {"train": {"reach": tuple(range(50)), "push": (3, 1)}}
     pair = suites.Suite("PAIR", 1, "Two families", ("reach", "push"), 200, True, splits, protocols={"ours": ours})
-    splits = {"train": {"walk": (0, 1), "reach": (0, 1)}}
-    mixed = replace(pair, name="MIXED", families=("walk", "reach"), splits=splits, horizons={"walker": 30})
+    splits = {"train": {"walker-walk": (0, 1), "reach": (0, 1)}}
+    mixed = replace(pair, name="MIXED", families=("walker-walk", "reach"), splits=splits, horizons={"walker": 30})
     folder = tmp_path_factory.mktemp("suites")
     for suite in (pair, mixed):
         path = folder / f"{suite.name}.toml"
@@ -95,7 +95,7 @@ def test_without_gymnasium_the_extra_is_named():
     assert "pip install 'mtbench-mjx[gymnasium]'" in run(code + "except ImportError as error: print(error)")
 
 
-@pytest.mark.parametrize("family", ["reach", "walk"])
+@pytest.mark.parametrize("family", ["reach", "walker-walk"])
 def test_a_family_passes_gymnasiums_own_checks(family, capfd):
     env = gymnasium.make(f"mtbench/{family}", backend="mujoco")
     assert env.spec.max_episode_steps == suites.load(f"MT1/{family}").horizon
@@ -346,11 +346,11 @@ def test_the_example_with_wrappers_runs(own_suites, capsys):
 
 def test_lanes_of_several_arenas(own_suites):
     envs = gymnasium.make_vec("mtbench/MIXED", num_envs=3, backend="mujoco")
-    assert envs.get_attr("task_name") == ("walk", "reach", "walk")
+    assert envs.get_attr("task_name") == ("walker-walk", "reach", "walker-walk")
     assert envs.unwrapped.max_path_length == (30, 200, 30)
     observation, _ = envs.reset(seed=2)
     assert observation in envs.observation_space
-    alone = [gymnasium.make(f"mtbench/{name}", backend="mujoco").unwrapped for name in ("walk", "reach")]
+    alone = [gymnasium.make(f"mtbench/{name}", backend="mujoco").unwrapped for name in ("walker-walk", "reach")]
     for lane, env in enumerate(alone):
         task = {"task": envs.get_attr("task_id")[lane].seed}
         first, _ = env.reset(seed=2 + lane, options=task)

@@ -128,10 +128,10 @@ def test_arenas_alternate_and_their_padding_is_inert(mixed):
     walks = np.arange(24) % 6 == 5
     for timestep in (first, seen):
         np.testing.assert_array_equal(timestep.arena == 1, np.broadcast_to(walks, timestep.arena.shape))
-    assert (lanes.observation_size, lanes.action_size, lanes.context_size) == (39, 6, 6)
+    assert (lanes.observation_size, lanes.action_size, lanes.context_size) == (43, 6, 6)
     np.testing.assert_array_equal(np.asarray(first.context).argmax(-1), np.arange(24) % 6)
-    size = envs["walker"].arena.observation_size
-    assert not seen.observation[:, walks, size:].any() and seen.observation[:, walks, size - 1].any()
+    size = envs["tabletop"].arena.observation_size
+    assert not seen.observation[:, ~walks, size:].any() and seen.observation[:, walks, size:].any()
     assert lanes.family_layouts == (0, 0, 0, 0, 0, 1)
     np.testing.assert_array_equal(lanes.action_mask.sum(1), [4, 4, 4, 4, 4, 6])
     assert {name: env.horizon for name, env in suite.envs("mujoco").items()} == {"tabletop": 200, "walker": 500}

@@ -1,0 +1,1 @@
+"""Legged robots on terrain that is data: quadruped, planar walker, humanoid."""

@@ -1,0 +1,560 @@
+"""The legged arenas: joint targets as actions, proprioception and the ground ahead as observation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mujoco
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
+
+from mtbench.arena import Outcome
+from mtbench.errors import UsageError
+from mtbench.physics import Causes, Command, Sensors
+from mtbench.task import Task
+
+from . import model as topology
+from . import reward as rewards
+from . import terrain as grounds
+from .robots import HUMANOID, QUADRUPED, WALKER, Robot
+from .robots.robot import BASE
+from .rows import COURSE, GOALS, OBJECT, RISE, TRACK
+
+QUANTITIES = ("base", "up", "velocity", "turning", "wanted", "target", "next_target", "height", "thing", "terms")
+"""Trunk (m, world); its upward direction; velocity ahead, left, up in its heading (m/s); turning (rad/s, world);
+velocity ahead and left and turning that are asked for; the goal that is next and the one after it, and the object (m,
+world); height of the trunk above the feet, that which is asked for (m) and the share of the aim done; the terms track,
+turn and step of the reward."""
+FILTER = 0.4
+"""Seconds over which velocity is averaged before it is compared with the command: a gait sways."""
+SIGHT = 2.0
+"""Metres up to which a goal's distance is told; beyond, its direction only."""
+LIFTED, PLANTED = 0.03, 0.012
+"""Metres above the ground from which on a foot is lifted, and up to which it is set down."""
+DEPTH = 0.5
+"""Metres: what the height scan tells at most, above and below the robot's feet."""
+_EDITS = (
+    "actuator_biasprm",
+    "actuator_forcerange",
+    "actuator_gainprm",
+    "body_mass",
+    "body_pos",
+    "dof_damping",
+    "geom_friction",
+    "geom_pos",
+    "geom_quat",
+    "geom_size",
+)
+
+
+@struct.dataclass
+class Carry:
+    """What a legged arena remembers from step to step."""
+
+    elapsed: Int[Array, ""]
+    action: Float[Array, " n"]
+    change: Float[Array, ""]
+    """Mean square change of the action in the last step."""
+    average: Float[Array, 3]
+    """Velocity ahead and left, and turning, averaged over `FILTER`."""
+    lifted: Float[Array, " f"]
+    """Seconds since each foot was above `LIFTED`; `planted` likewise below `PLANTED`."""
+    planted: Float[Array, " f"]
+    lead: Float[Array, ""]
+    """By how much the first foot of a biped is ahead of the second, averaged over two strides, metres."""
+    kept: Float[Array, ""]
+    """Steps in which the aim held: all of them (`TRACK`), or the last in a row (`RISE`)."""
+    reached: Int[Array, ""]
+    """Goals reached."""
+    done: Bool[Array, ""]
+    """Whether the object has been at its goal."""
+
+
+@dataclass(frozen=True, eq=False)
+class Legged:
+    """See `mtbench.arena.Arena`."""
+
+    robot: Robot
+    boxes: int = 0
+    rounds: int = 0
+    thing: bool = False
+    show_goal: bool = True
+    iterations: int = 5
+    model: mujoco.MjModel = field(init=False)
+    _index: _Index = field(init=False, repr=False)
+
+    edits = _EDITS
+    quantities = QUANTITIES
+
+    def __post_init__(self):
+        spec = topology.build(self.robot, self.boxes, self.rounds, self.thing, iterations=self.iterations)
+        compiled = spec.compile()
+        object.__setattr__(self, "model", compiled)
+        object.__setattr__(self, "_index", _Index(compiled, self.robot, self.boxes, self.rounds, self.thing))
+
+    @property
+    def name(self) -> str:
+        """The robot's."""
+        return self.robot.name
+
+    @property
+    def substeps(self) -> int:
+        """See `Arena.substeps`."""
+        return self.robot.substeps
+
+    @property
+    def timestep(self) -> float:
+        """See `Arena.timestep`."""
+        return self.robot.substeps * self.robot.timestep
+
+    @property
+    def action_size(self) -> int:
+        """See `Arena.action_size`."""
+        return len(self.robot.joints)
+
+    @property
+    def observation_size(self) -> int:
+        """See `Arena.observation_size`."""
+        return sum(self.layout.values())
+
+    @property
+    def layout(self) -> dict[str, int]:
+        """Lengths of the observation's parts, in their order; see `parts`."""
+        robot, flat = self.robot, self.robot.planar
+        return {
+            "height": 1,
+            "gravity": 2 if flat else 3,
+            "turning": 1 if flat else 3,
+            "velocity": 2 if flat else 3,
+            "angles": len(robot.joints),
+            "speeds": len(robot.joints),
+            "action": len(robot.joints),
+            "feet": len(robot.feet),
+            "scan": len(robot.scan),
+            **({} if flat or robot.biped else {"thing": 4}),
+            "command": 2 if flat else 4,
+            "targets": 2 if flat else 4,
+        }
+
+    def causes(self, task: Task) -> Causes:
+        """See `Arena.causes`."""
+        m, at, scene = self.model, self._index, task.scene
+        ground = grounds.cut(task.goal.terrain, self.boxes, self.rounds)
+        f = {name: jnp.asarray(getattr(m, name), jnp.float32) for name in _EDITS}
+        for part, scale in zip(at.segments, scene.segment_scale, strict=True):
+            f["geom_pos"] = f["geom_pos"].at[part.geoms, 2].multiply(scale)
+            f["geom_size"] = f["geom_size"].at[part.bones, 1].multiply(scale)
+            f["body_pos"] = f["body_pos"].at[part.children, 2].multiply(scale)
+        share = scene.payload / scene.base_mass
+        half = jnp.cbrt(jnp.maximum(share * at.trunk_volume / (8 * 1.3 * 0.9 * 0.6), 1e-9))
+        f["geom_size"] = f["geom_size"].at[at.payload].set(half * jnp.array([1.3, 0.9, 0.6]))
+        f["body_mass"] = (
+            f["body_mass"].at[at.base].set(scene.base_mass + scene.payload).at[at.limbs].multiply(scene.limb_mass)
+        )
+        f["dof_damping"] = f["dof_damping"].at[at.dofs].multiply(scene.damping)
+        for name in ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange"):
+            f[name] = f[name] * scene.strength[:, None]
+        f["geom_friction"] = f["geom_friction"].at[at.floor, 0].set(ground.floor_friction)
+        if self.boxes:
+            f["geom_pos"] = f["geom_pos"].at[at.boxes].set(ground.box_pos)
+            f["geom_size"] = f["geom_size"].at[at.boxes].set(ground.box_size)
+            f["geom_quat"] = f["geom_quat"].at[at.boxes].set(ground.box_quat)
+            f["geom_friction"] = f["geom_friction"].at[at.boxes, 0].set(ground.box_friction)
+        if self.rounds:
+            f["geom_pos"] = f["geom_pos"].at[at.rounds].set(ground.round_pos)
+            f["geom_size"] = f["geom_size"].at[at.rounds, :2].set(ground.round_size)
+            f["geom_friction"] = f["geom_friction"].at[at.rounds, 0].set(ground.floor_friction)
+        if self.thing:
+            thing, speck = scene.thing, jnp.full(3, 1e-3)
+            f["geom_size"] = f["geom_size"].at[at.ball].set(jnp.where(thing.ball, thing.size, speck))
+            f["geom_size"] = f["geom_size"].at[at.crate].set(jnp.where(thing.ball, speck, thing.size))
+            f["geom_pos"] = f["geom_pos"].at[jnp.array([at.ball, at.crate])].set(0.0)
+            f["geom_quat"] = f["geom_quat"].at[at.crate].set(jnp.array([1.0, 0.0, 0.0, 0.0]))
+            f["body_mass"] = f["body_mass"].at[at.thing].set(thing.mass)
+            # So large that an object that no one wants stays where it is parked.
+            f["dof_damping"] = f["dof_damping"].at[at.thing_dofs].set(jnp.where(thing.used, 0.05, 1e6))
+        return f
+
+    def initial_state(self, key: jax.Array, task: Task) -> tuple[Array, Array]:
+        """See `Arena.initial_state`: the stance, at rest but for the noise."""
+        start, at, robot = task.initial, self._index, self.robot
+        noise = jax.random.uniform(key, (2, self.model.nv + 1), minval=-1.0, maxval=1.0)
+        qpos = jnp.asarray(self.model.qpos0, jnp.float32)
+        qpos = qpos.at[at.qpos].set(jnp.array(robot.stance) + start.spread * noise[0, : len(at.qpos)])
+        qvel = jnp.zeros(self.model.nv).at[at.dofs].set(start.spread * noise[1, : len(at.dofs)])
+        if robot.planar:
+            # Noise would push soles into the ground: begin a little above it instead.
+            root = jnp.stack([start.base[0], start.base[2] + 0.3 * start.spread, start.pitch])
+        else:
+            yaw = start.yaw_spread * noise[0, -1]
+            turned = _times(_about(2, yaw), _times(_about(1, start.pitch), _about(0, start.roll)))
+            lifted = start.base.at[2].add(0.1 * start.spread)
+            root = jnp.concatenate([lifted, turned])
+        qpos = qpos.at[at.root_qpos].set(root)
+        if self.thing:
+            qpos = qpos.at[at.thing_qpos[:3]].set(start.thing)
+        return qpos, qvel
+
+    def init_carry(self, task: Task, sensors: Sensors) -> Carry:
+        """See `Arena.init_carry`."""
+        joints, feet = len(self.robot.joints), len(self.robot.feet)
+        zero = jnp.zeros(())
+        return Carry(
+            elapsed=jnp.zeros((), jnp.int32),
+            action=jnp.zeros(joints),
+            change=zero,
+            average=jnp.zeros(3),
+            lifted=jnp.zeros(feet),
+            planted=jnp.zeros(feet),
+            lead=zero,
+            kept=zero,
+            reached=jnp.zeros((), jnp.int32),
+            done=jnp.zeros((), bool),
+        )
+
+    def control(self, task: Task, carry: Carry, action: Float[Array, " n"]) -> tuple[Command, Carry]:
+        """Targets of the joints, the stance plus the action scaled by `Robot.reach`, and the pushes that are due."""
+        target = jnp.array(self.robot.stance) + jnp.array(self.robot.reach) * action
+        pushes = task.goal.pushes
+        # In whole control steps: sums of seconds would be late by one now and then.
+        first, last = (jnp.round(t / self.timestep) for t in (pushes.start, pushes.start + pushes.duration))
+        due = (carry.elapsed >= first) & (carry.elapsed < last)
+        push = (due[:, None] * pushes.force).sum(0)
+        force = jnp.zeros(self.model.nv).at[self._index.slides].set(push[jnp.array(self._index.pushed)])
+        change = ((action - carry.action) ** 2).mean()
+        return Command(target, force), replace(carry, action=action, change=change)
+
+    def remember(self, task: Task, carry: Carry, sensors: Sensors) -> Carry:
+        """See `Arena.remember`."""
+        goal, motion = task.goal, self._motion(task, sensors, carry)
+        blend = self.timestep / FILTER
+        now = jnp.concatenate([motion.velocity, motion.turning[None]])
+        average = carry.average + blend * (now - carry.average)
+        above = self._feet_above(task, sensors)
+        lead = carry.lead
+        if self.robot.biped:
+            left, right = (_turned_back(sensors, sensors[foot])[0] for foot in self.robot.feet)
+            lead = lead + self.timestep / (2 * self.robot.stride) * (left - right - lead)
+
+        error = jnp.abs(average - motion.wanted)
+        tracks = (jnp.linalg.norm(error[:2]) < goal.tolerance[0]) & (error[2] < goal.tolerance[1])
+        stands = (motion.lean < rewards.LEVEL) & (motion.height > 0.8 * goal.height)
+        steady = stands & (jnp.linalg.norm(motion.velocity) < 0.3)
+        kept = jnp.select(
+            [goal.aim == TRACK, goal.aim == RISE],
+            [carry.kept + tracks, jnp.where(steady, carry.kept + 1.0, 0.0)],
+            carry.kept,
+        )
+        target = goal.points[carry.reached]
+        near = jnp.linalg.norm((sensors["position"] - target)[:2]) < goal.radius
+        # Above the goal's ground, not under it, nor in a pit beside it.
+        level = jnp.abs(sensors["position"][2] - target[2] - goal.height) < 0.5 * goal.height
+        passes = (goal.aim == COURSE) & near & level & (carry.reached < goal.count)
+        return replace(
+            carry,
+            elapsed=carry.elapsed + 1,
+            average=average,
+            lifted=jnp.where(above > LIFTED, 0.0, carry.lifted + self.timestep),
+            planted=jnp.where(above < PLANTED, 0.0, carry.planted + self.timestep),
+            lead=lead,
+            kept=kept,
+            reached=jnp.minimum(carry.reached + passes, goal.count),
+            done=carry.done | ((goal.aim == OBJECT) & (motion.to_goal < goal.radius)),
+        )
+
+    def measure(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, "10 3"]:
+        """See `Arena.measure`; the rows are `QUANTITIES`."""
+        goal, motion = task.goal, self._motion(task, sensors, carry)
+        named = self.terms(task, sensors, carry)
+        up = _rotation(sensors["orientation"])[:, 2]
+        places = [goal.points[jnp.minimum(carry.reached + k, GOALS - 1)] for k in range(2)]
+        return jnp.stack(
+            [
+                sensors["position"],
+                up,
+                _turned_back(sensors, sensors["velocity"]),
+                sensors["turning"],
+                motion.wanted,
+                *places,
+                jnp.stack([motion.height, goal.height, self._progress(task, sensors, carry)]),
+                self._thing(sensors)[0],
+                jnp.stack([named["track"], named["turn"], named["step"]]),
+            ]
+        )
+
+    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, " o"]:
+        """The parts of `parts` one after the other; those that tell the goal are zeros where goals are hidden."""
+        parts = self.parts(task, sensors, carry)
+        told = ("command", "targets")
+        return jnp.concatenate([part * float(self.show_goal or name not in told) for name, part in parts.items()])
+
+    def parts(self, task: Task, sensors: Sensors, carry: Carry) -> dict[str, Float[Array, " k"]]:
+        """What is seen, by name; a planar robot has no entries along y.
+
+        `height` of the trunk above the mean foot, less the stance's; `gravity`'s direction and `turning` (rad/s / 4)
+        in the trunk's frame; `velocity` in its heading; `angles` from the stance, `speeds` (rad/s / 20), the last
+        `action`; `feet`, height of each above the ground (dm); `scan`, height of the ground at `Robot.scan` above the
+        mean foot; `thing`, the object's place and velocity in the robot's heading; `command`, velocity and turning
+        that are asked for, and the height, relative to the stance's; `targets`, the next two goals in the heading
+        (units of `SIGHT`).
+        """
+        robot, goal, motion = self.robot, task.goal, self._motion(task, sensors, carry)
+        flat = robot.planar
+        xyz, xy, axis = ([0, 2], [0], [1]) if flat else ([0, 1, 2], [0, 1], [0, 1, 2])
+        rotation = _rotation(sensors["orientation"])
+        position = sensors["position"]
+        seen = {
+            "height": (motion.height - self._index.stance)[None],
+            "gravity": -rotation[2][jnp.array(xyz)],
+            "turning": 0.25 * (rotation.T @ sensors["turning"])[jnp.array(axis)],
+            "velocity": _turned_back(sensors, sensors["velocity"])[jnp.array(xyz)],
+            "angles": self._joints(sensors, "angle") - jnp.array(robot.stance),
+            "speeds": 0.05 * self._joints(sensors, "speed"),
+            "action": carry.action,
+            "feet": 10.0 * jnp.clip(self._feet_above(task, sensors), 0.0, 0.3),
+            "scan": self._scan(task, sensors),
+        }
+        if "thing" in self.layout:
+            place, velocity = self._thing(sensors)
+            relative = _turned_back(sensors, place - position)[:2] * self.thing
+            seen["thing"] = jnp.concatenate([_near(relative), _turned_back(sensors, velocity)[:2]])
+        level = goal.height / self._index.stance - 1.0
+        command = motion.wanted[:1] if flat else motion.wanted
+        seen["command"] = jnp.concatenate([command, level[None]])
+        targets = [goal.points[jnp.minimum(carry.reached + k, GOALS - 1)] for k in range(2)]
+        aimed = (goal.aim == COURSE) | (goal.aim == OBJECT)
+        ways = [_near(_turned_back(sensors, target - position)[jnp.array(xy)]) * aimed for target in targets]
+        return seen | {"targets": jnp.concatenate(ways)}
+
+    def terms(self, task: Task, sensors: Sensors, carry: Carry) -> dict[str, Float[Array, ""]]:
+        """The named parts of the reward, see `reward.terms`."""
+        motion = self._motion(task, sensors, carry)
+        return rewards.terms(task.goal, motion, ease=self.robot.ease, stride=self.robot.stride)
+
+    def outcome(self, task: Task, sensors: Sensors, carry: Carry) -> Outcome:
+        """Reward for moving well now; success for what only a whole episode of it brings.
+
+        A velocity must have been kept for so many steps, all goals passed, the object brought, or the robot stand for
+        so long. A fall, or a trunk below the course, ends the episode without success, except where to lie is how a
+        task begins.
+        """
+        goal, motion = task.goal, self._motion(task, sensors, carry)
+        failed = (rewards.fallen(goal, motion) & (goal.aim != RISE)) | (sensors["position"][2] < goal.lowest)
+        progress = self._progress(task, sensors, carry)
+        success = (progress >= 1.0) & ~failed
+        reward = rewards.reward(goal, self.terms(task, sensors, carry))
+        return Outcome(
+            reward=jnp.where(failed, 0.0, reward),
+            success=success,
+            failed=failed,
+            progress=jnp.where(success, 1.0, jnp.minimum(progress, 0.999)),
+            stage=carry.reached,
+        )
+
+    def dress(self, compiled: mujoco.MjModel, task: Task) -> None:
+        """Shows all of the body, colours slippery ground and marks the goals."""
+        goal = task.goal
+        for number in range(self.boxes):
+            slippery = np.asarray(goal.terrain.box_friction)[number] < 0.4
+            compiled.geom_matid[self._index.boxes[number]] = compiled.material("ice" if slippery else "stone").id
+        compiled.geom_group[:] = 0
+        for number in range(int(goal.count)):
+            compiled.site_pos[compiled.site(f"goal_{number}").id] = np.asarray(goal.points)[number] + [0, 0, 0.005]
+
+    def _progress(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, ""]:
+        goal, motion = task.goal, self._motion(task, sensors, carry)
+        lasted = carry.kept / goal.steps
+        places = jnp.concatenate([goal.start[None], goal.points[:, :2]])
+        leg = jnp.linalg.norm(places[carry.reached + 1] - places[carry.reached])
+        left = jnp.linalg.norm(sensors["position"][:2] - goal.points[carry.reached, :2])
+        under_way = jnp.clip(1.0 - left / jnp.maximum(leg, 0.1), 0.0, 0.99) * (carry.reached < goal.count)
+        passed = (carry.reached + under_way) / jnp.maximum(goal.count, 1)
+        far = jnp.linalg.norm((task.initial.thing - goal.points[0])[:2])
+        brought = jnp.where(carry.done, 1.0, jnp.clip(1.0 - motion.to_goal / jnp.maximum(far, 0.1), 0.0, 0.999))
+        return jnp.select([goal.aim == k for k in range(4)], [lasted, passed, lasted, brought]).clip(0.0, 1.0)
+
+    def _motion(self, task: Task, sensors: Sensors, carry: Carry) -> rewards.Motion:
+        goal, position = task.goal, sensors["position"]
+        up = _rotation(sensors["orientation"])[2, 2]
+        feet = jnp.stack([sensors[foot] for foot in self.robot.feet])
+        velocity = _turned_back(sensors, sensors["velocity"])[:2]
+        place, _ = self._thing(sensors)
+        target = jnp.where(goal.aim == OBJECT, _behind(place, goal.points[0], position), goal.points[carry.reached])
+        way = _turned_back(sensors, target - position)[:2]
+        distance = jnp.linalg.norm(way)
+        direction = way / jnp.maximum(distance, 1e-3)
+        astray = jnp.arctan2(way[1], way[0])
+        aimed = (goal.aim == COURSE) | (goal.aim == OBJECT)
+        towards = jnp.concatenate([goal.speed * direction, jnp.clip(2.0 * astray, -1.0, 1.0)[None]])
+        wanted = jnp.where(aimed, towards, goal.command)
+        if self.robot.planar:
+            wanted, astray = wanted.at[1:].set(0.0), jnp.zeros(())
+        return rewards.Motion(
+            lean=jnp.arccos(jnp.clip(up, -1.0, 1.0)),
+            height=position[2] - feet[:, 2].mean() + self.robot.sole,
+            velocity=velocity,
+            turning=sensors["turning"][2],
+            wanted=wanted,
+            astray=astray,
+            idle=jnp.maximum(carry.lifted, carry.planted),
+            lead=carry.lead,
+            change=carry.change,
+            speed=jnp.sqrt((self._joints(sensors, "speed") ** 2).mean()),
+            to_thing=jnp.linalg.norm((place - position)[:2]),
+            to_goal=jnp.linalg.norm((place - goal.points[0])[:2]),
+        )
+
+    def _joints(self, sensors: Sensors, what: str) -> Float[Array, " n"]:
+        return jnp.concatenate([sensors[f"{joint}_{what}"] for joint in self.robot.joints])
+
+    def _thing(self, sensors: Sensors) -> tuple[Float[Array, 3], Float[Array, 3]]:
+        if not self.thing:
+            return jnp.zeros(3), jnp.zeros(3)
+        return sensors["thing"], sensors["thing_velocity"]
+
+    def _ground(self, task: Task, points: Float[Array, "p 2"]) -> Float[Array, " p"]:
+        return grounds.height(grounds.cut(task.goal.terrain, self.boxes, self.rounds), points)
+
+    def _feet_above(self, task: Task, sensors: Sensors) -> Float[Array, " f"]:
+        feet = jnp.stack([sensors[foot] for foot in self.robot.feet])
+        return feet[:, 2] - self.robot.sole - self._ground(task, feet[:, :2])
+
+    def _scan(self, task: Task, sensors: Sensors) -> Float[Array, " p"]:
+        ahead = _heading(sensors)
+        left = jnp.stack([-ahead[1], ahead[0]])
+        grid = jnp.asarray(self.robot.scan)
+        points = sensors["position"][:2] + grid[:, :1] * ahead + grid[:, 1:] * left
+        feet = jnp.stack([sensors[foot][2] for foot in self.robot.feet]).mean() - self.robot.sole
+        return jnp.clip(self._ground(task, points) - feet, -DEPTH, DEPTH) / DEPTH
+
+
+def _behind(thing: Float[Array, 3], goal: Float[Array, 3], robot: Float[Array, 3]) -> Float[Array, 3]:
+    """Where to go to push an object to its goal: into it from behind, around it from elsewhere."""
+    way = (goal - thing)[:2] / jnp.maximum(jnp.linalg.norm((goal - thing)[:2]), 1e-3)
+    seen = (thing - robot)[:2] / jnp.maximum(jnp.linalg.norm((thing - robot)[:2]), 1e-3)
+    aligned = (way * seen).sum()
+    return thing.at[:2].add(-0.5 * (1.0 - aligned) * way)
+
+
+def _near(way: Float[Array, " k"]) -> Float[Array, " k"]:
+    """A way, its length in units of `SIGHT` and at most 1."""
+    return way / jnp.maximum(jnp.linalg.norm(way), SIGHT)
+
+
+def _heading(sensors: Sensors) -> Float[Array, 2]:
+    """Unit vector ahead, seen from above."""
+    forward = _rotation(sensors["orientation"])[:2, 0]
+    return forward / jnp.maximum(jnp.linalg.norm(forward), 1e-3)
+
+
+def _turned_back(sensors: Sensors, vector: Float[Array, 3]) -> Float[Array, 3]:
+    """A vector of the world in the robot's heading: ahead, left, up."""
+    ahead = _heading(sensors)
+    return jnp.stack([ahead @ vector[:2], ahead[0] * vector[1] - ahead[1] * vector[0], vector[2]])
+
+
+def _rotation(quat: Float[Array, 4]) -> Float[Array, "3 3"]:
+    w, x, y, z = quat
+    return jnp.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def _about(axis: int, angle: Array) -> Float[Array, 4]:
+    return jnp.zeros(4).at[0].set(jnp.cos(angle / 2)).at[axis + 1].set(jnp.sin(angle / 2))
+
+
+def _times(a: Float[Array, 4], b: Float[Array, 4]) -> Float[Array, 4]:
+    """The rotation b followed by a."""
+    w = a[0] * b[0] - a[1:] @ b[1:]
+    return jnp.concatenate([w[None], a[0] * b[1:] + b[0] * a[1:] + jnp.cross(a[1:], b[1:])])
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """What grows with a segment of the legs."""
+
+    geoms: np.ndarray
+    bones: np.ndarray
+    """Those of the geoms that are capsules along it."""
+    children: np.ndarray
+
+
+class _Index:
+    """Where the parts lie in a compiled model."""
+
+    def __init__(self, compiled: mujoco.MjModel, robot: Robot, boxes: int, rounds: int, thing: bool):
+        def bodies(names: Sequence[str]) -> np.ndarray:
+            return np.array([compiled.body(name).id for name in names], int)
+
+        self.base, self.limbs = compiled.body(BASE).id, bodies(robot.limbs)
+        self.qpos = np.array([compiled.joint(name).qposadr[0] for name in robot.joints])
+        self.dofs = np.array([compiled.joint(name).dofadr[0] for name in robot.joints])
+        first = compiled.body_jntadr[self.base]
+        start, dof = compiled.jnt_qposadr[first], compiled.jnt_dofadr[first]
+        self.root_qpos = np.arange(start, start + (3 if robot.planar else 7))
+        self.slides = np.arange(dof, dof + (2 if robot.planar else 3))
+        self.pushed = (0, 2) if robot.planar else (0, 1, 2)
+        self.stance = float(robot.height(jnp.ones(2)))
+        self.floor, self.payload = compiled.geom("floor").id, compiled.geom("payload").id
+        trunk = [g for g in np.flatnonzero(compiled.geom_bodyid == self.base) if g != self.payload]
+        trunk = [g for g in trunk if compiled.geom_group[g] == compiled.geom_group[self.payload]]
+        radius, half = compiled.geom_size[trunk, 0], compiled.geom_size[trunk, 1]
+        self.trunk_volume = float((np.pi * radius**2 * (2 * half + 4 / 3 * radius)).sum())
+        self.segments = tuple(self._segment(compiled, bodies(names)) for names in robot.segments)
+        self.boxes = np.array([compiled.geom(f"box_{i}").id for i in range(boxes)], int)
+        self.rounds = np.array([compiled.geom(f"round_{i}").id for i in range(rounds)], int)
+        if thing:
+            self.thing = compiled.body("thing").id
+            self.ball, self.crate = compiled.geom("ball").id, compiled.geom("crate").id
+            joint = compiled.joint("thing")
+            self.thing_qpos = np.arange(joint.qposadr[0], joint.qposadr[0] + 7)
+            self.thing_dofs = np.arange(joint.dofadr[0], joint.dofadr[0] + 6)
+
+    @staticmethod
+    def _segment(compiled: mujoco.MjModel, bodies: np.ndarray) -> _Segment:
+        geoms = np.flatnonzero(np.isin(compiled.geom_bodyid, bodies))
+        capsules = compiled.geom_type[geoms] == mujoco.mjtGeom.mjGEOM_CAPSULE
+        along = np.abs(compiled.geom_quat[geoms] @ np.array([0.0, 1.0, 0.0, 0.0])) > 0.999
+        children = np.flatnonzero(np.isin(compiled.body_parentid, bodies))
+        return _Segment(geoms, geoms[capsules & along], children)
+
+
+@dataclass(frozen=True)
+class LeggedKind:
+    """See `mtbench.arena.ArenaKind`."""
+
+    robot: Robot
+    horizon: int
+
+    @property
+    def name(self) -> str:
+        """The robot's."""
+        return self.robot.name
+
+    def __call__(self, tasks: Task, *, show_goal: bool = True) -> Legged:
+        """Compiles the slots that stacked tasks use."""
+        boxes, rounds = grounds.slots_used(tasks.goal.terrain)
+        return Legged(self.robot, boxes, rounds, bool(np.asarray(tasks.scene.thing.used).any()), show_goal)
+
+    def expert(self, scripts: Sequence[Any]) -> Any:
+        """There is no scripted gait.
+
+        Raises:
+          UsageError: always.
+        """
+        raise UsageError(f"the {self.name} arena has no scripted expert: train a policy instead")
+
+
+QUADRUPED_KIND = LeggedKind(QUADRUPED, 600)
+WALKER_KIND = LeggedKind(WALKER, 500)
+HUMANOID_KIND = LeggedKind(HUMANOID, 500)

@@ -1,1 +1,0 @@
-"""The walker arena: a planar biped on a floor, and the locomotion families played with it."""
