@@ -23,7 +23,7 @@ from typing import Any
 from machine import describe
 from rich.console import Console
 from rich.table import Column, Table
-from throughput import _MEASURE, last_json
+from throughput import MEASURE, last_json
 
 from mtbench import files
 from mtbench.suite import load
@@ -35,7 +35,7 @@ SUITES = {"quadruped": "LOCO20", "walker": "MT1/walker-run", "humanoid": "MT1/hu
 
 def ours(arena: str, suite: str, backend: str, lanes: int, seconds: float) -> dict[str, Any]:
     """A row of mtbench's, with what the peers' rows say of a step."""
-    (row,) = last_json([sys.executable, "-c", _MEASURE, suite, backend, str(lanes), str(seconds)])
+    (row,) = last_json([sys.executable, "-c", MEASURE, suite, backend, str(lanes), str(seconds)])
     (substeps,), (control_seconds,) = row["substeps"].values(), row["control_seconds"].values()
     return {
         **row,

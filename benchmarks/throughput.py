@@ -23,7 +23,7 @@ from rich.table import Table
 from mtbench import files
 
 HERE = Path(__file__).parent
-_MEASURE = (
+MEASURE = (
     "import json,sys; from mtbench.cli.common import start_jax; start_jax(); import mtbench.suite as s; "
     "from mtbench.throughput import measure; n,b,l,t=sys.argv[1:]; "
     "print(json.dumps(measure(s.load(n),b,int(l),float(t))))"
@@ -55,7 +55,7 @@ def main() -> None:
     for backend in arguments.backends:
         for lanes in arguments.lanes if backend == "mujoco" else arguments.mjx_lanes:
             ours += last_json(
-                [sys.executable, "-c", _MEASURE, arguments.suite, backend, str(lanes), str(arguments.seconds)]
+                [sys.executable, "-c", MEASURE, arguments.suite, backend, str(lanes), str(arguments.seconds)]
             )
             print(f"{backend} {lanes} lanes: {ours[-1]['env_steps_per_second']:,.0f} env-steps/s", flush=True)
     peers = []

@@ -25,4 +25,8 @@ def begin_spec(name: str, *, timestep: float, iterations: int, line_search: int)
     option.iterations, option.ls_iterations, option.tolerance = iterations, line_search, 1e-8
     # The callers of physics want a diverged lane to stay visible, and edits leave the midphase's volumes behind.
     option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET) | int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
+    # MJX looks, for each two types of geom, at the 24 pairs whose bounding spheres are nearest, and keeps the 16
+    # nearest contacts; the C engine ignores both. benchmarks/contacts.py measures what that changes.
+    spec.add_numeric(name="max_geom_pairs", size=1, data=[24])
+    spec.add_numeric(name="max_contact_points", size=1, data=[16])
     return spec

@@ -18,11 +18,12 @@ from mtbench.errors import UsageError
 from mtbench.physics import Causes, Command, Sensors
 from mtbench.task import Task
 
+from .. import rotations
 from . import model as topology
 from . import reward as rewards
 from . import terrain as grounds
+from .index import Index
 from .robots import HUMANOID, QUADRUPED, WALKER, Robot
-from .robots.robot import BASE
 from .rows import COURSE, GOALS, OBJECT, RISE, TRACK
 
 QUANTITIES = ("base", "up", "velocity", "turning", "wanted", "target", "next_target", "height", "thing", "terms")
@@ -86,7 +87,7 @@ class Legged:
     show_goal: bool = True
     iterations: int = 5
     model: mujoco.MjModel = field(init=False)
-    _index: _Index = field(init=False, repr=False)
+    _index: Index = field(init=False, repr=False)
 
     edits = _EDITS
     quantities = QUANTITIES
@@ -95,7 +96,7 @@ class Legged:
         spec = topology.build(self.robot, self.boxes, self.rounds, self.thing, iterations=self.iterations)
         compiled = spec.compile()
         object.__setattr__(self, "model", compiled)
-        object.__setattr__(self, "_index", _Index(compiled, self.robot, self.boxes, self.rounds, self.thing))
+        object.__setattr__(self, "_index", Index(compiled, self.robot, self.boxes, self.rounds, self.thing))
 
     @property
     def name(self) -> str:
@@ -192,8 +193,9 @@ class Legged:
             root = jnp.stack([start.base[0], start.base[2] + 0.3 * start.spread, start.pitch])
         else:
             yaw = start.yaw_spread * noise[0, -1]
-            turned = _times(_about(2, yaw), _times(_about(1, start.pitch), _about(0, start.roll)))
-            lifted = start.base.at[2].add(0.1 * start.spread)
+            tilted = rotations.times(rotations.about(1, start.pitch), rotations.about(0, start.roll))
+            turned = rotations.times(rotations.about(2, yaw), tilted)
+            lifted = start.base + 0.1 * start.spread * jnp.array([0.0, 0.0, 1.0])
             root = jnp.concatenate([lifted, turned])
         qpos = qpos.at[at.root_qpos].set(root)
         if self.thing:
@@ -270,8 +272,8 @@ class Legged:
     def measure(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, "10 3"]:
         """See `Arena.measure`; the rows are `QUANTITIES`."""
         goal, motion = task.goal, self._motion(task, sensors, carry)
-        named = self.terms(task, sensors, carry)
-        up = _rotation(sensors["orientation"])[:, 2]
+        named = self.terms(task, motion)
+        up = rotations.matrix(sensors["orientation"])[:, 2]
         places = [goal.points[jnp.minimum(carry.reached + k, GOALS - 1)] for k in range(2)]
         return jnp.stack(
             [
@@ -281,7 +283,7 @@ class Legged:
                 sensors["turning"],
                 motion.wanted,
                 *places,
-                jnp.stack([motion.height, goal.height, self._progress(task, sensors, carry)]),
+                jnp.stack([motion.height, goal.height, self._progress(task, sensors, carry, motion)]),
                 self._thing(sensors)[0],
                 jnp.stack([named["track"], named["turn"], named["step"]]),
             ]
@@ -306,7 +308,7 @@ class Legged:
         robot, goal, motion = self.robot, task.goal, self._motion(task, sensors, carry)
         flat = robot.planar
         xyz, xy, axis = ([0, 2], [0], [1]) if flat else ([0, 1, 2], [0, 1], [0, 1, 2])
-        rotation = _rotation(sensors["orientation"])
+        rotation = rotations.matrix(sensors["orientation"])
         position = sensors["position"]
         seen = {
             "height": (motion.height - self._index.stance)[None],
@@ -327,13 +329,11 @@ class Legged:
         command = motion.wanted[:1] if flat else motion.wanted
         seen["command"] = jnp.concatenate([command, level[None]])
         targets = [goal.points[jnp.minimum(carry.reached + k, GOALS - 1)] for k in range(2)]
-        aimed = (goal.aim == COURSE) | (goal.aim == OBJECT)
-        ways = [_near(_turned_back(sensors, target - position)[jnp.array(xy)]) * aimed for target in targets]
+        ways = [_near(_turned_back(sensors, target - position)[jnp.array(xy)]) * goal.towards for target in targets]
         return seen | {"targets": jnp.concatenate(ways)}
 
-    def terms(self, task: Task, sensors: Sensors, carry: Carry) -> dict[str, Float[Array, ""]]:
+    def terms(self, task: Task, motion: rewards.Motion) -> dict[str, Float[Array, ""]]:
         """The named parts of the reward, see `reward.terms`."""
-        motion = self._motion(task, sensors, carry)
         return rewards.terms(task.goal, motion, ease=self.robot.ease, stride=self.robot.stride)
 
     def outcome(self, task: Task, sensors: Sensors, carry: Carry) -> Outcome:
@@ -345,9 +345,9 @@ class Legged:
         """
         goal, motion = task.goal, self._motion(task, sensors, carry)
         failed = (rewards.fallen(goal, motion) & (goal.aim != RISE)) | (sensors["position"][2] < goal.lowest)
-        progress = self._progress(task, sensors, carry)
+        progress = self._progress(task, sensors, carry, motion)
         success = (progress >= 1.0) & ~failed
-        reward = rewards.reward(goal, self.terms(task, sensors, carry))
+        reward = rewards.reward(goal, self.terms(task, motion))
         return Outcome(
             reward=jnp.where(failed, 0.0, reward),
             success=success,
@@ -366,8 +366,8 @@ class Legged:
         for number in range(int(goal.count)):
             compiled.site_pos[compiled.site(f"goal_{number}").id] = np.asarray(goal.points)[number] + [0, 0, 0.005]
 
-    def _progress(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, ""]:
-        goal, motion = task.goal, self._motion(task, sensors, carry)
+    def _progress(self, task: Task, sensors: Sensors, carry: Carry, motion: rewards.Motion) -> Float[Array, ""]:
+        goal = task.goal
         lasted = carry.kept / goal.steps
         places = jnp.concatenate([goal.start[None], goal.points[:, :2]])
         leg = jnp.linalg.norm(places[carry.reached + 1] - places[carry.reached])
@@ -380,8 +380,7 @@ class Legged:
 
     def _motion(self, task: Task, sensors: Sensors, carry: Carry) -> rewards.Motion:
         goal, position = task.goal, sensors["position"]
-        up = _rotation(sensors["orientation"])[2, 2]
-        feet = jnp.stack([sensors[foot] for foot in self.robot.feet])
+        up = rotations.matrix(sensors["orientation"])[2, 2]
         velocity = _turned_back(sensors, sensors["velocity"])[:2]
         place, _ = self._thing(sensors)
         target = jnp.where(goal.aim == OBJECT, _behind(place, goal.points[0], position), goal.points[carry.reached])
@@ -389,14 +388,13 @@ class Legged:
         distance = jnp.linalg.norm(way)
         direction = way / jnp.maximum(distance, 1e-3)
         astray = jnp.arctan2(way[1], way[0])
-        aimed = (goal.aim == COURSE) | (goal.aim == OBJECT)
         towards = jnp.concatenate([goal.speed * direction, jnp.clip(2.0 * astray, -1.0, 1.0)[None]])
-        wanted = jnp.where(aimed, towards, goal.command)
+        wanted = jnp.where(goal.towards, towards, goal.command)
         if self.robot.planar:
             wanted, astray = wanted.at[1:].set(0.0), jnp.zeros(())
         return rewards.Motion(
             lean=jnp.arccos(jnp.clip(up, -1.0, 1.0)),
-            height=position[2] - feet[:, 2].mean() + self.robot.sole,
+            height=position[2] - self._soles(sensors)[:, 2].mean(),
             velocity=velocity,
             turning=sensors["turning"][2],
             wanted=wanted,
@@ -420,17 +418,20 @@ class Legged:
     def _ground(self, task: Task, points: Float[Array, "p 2"]) -> Float[Array, " p"]:
         return grounds.height(grounds.cut(task.goal.terrain, self.boxes, self.rounds), points)
 
+    def _soles(self, sensors: Sensors) -> Float[Array, "f 3"]:
+        """Where the feet would stand."""
+        return jnp.stack([sensors[foot] for foot in self.robot.feet]) - jnp.array([0.0, 0.0, self.robot.sole])
+
     def _feet_above(self, task: Task, sensors: Sensors) -> Float[Array, " f"]:
-        feet = jnp.stack([sensors[foot] for foot in self.robot.feet])
-        return feet[:, 2] - self.robot.sole - self._ground(task, feet[:, :2])
+        soles = self._soles(sensors)
+        return soles[:, 2] - self._ground(task, soles[:, :2])
 
     def _scan(self, task: Task, sensors: Sensors) -> Float[Array, " p"]:
         ahead = _heading(sensors)
         left = jnp.stack([-ahead[1], ahead[0]])
         grid = jnp.asarray(self.robot.scan)
         points = sensors["position"][:2] + grid[:, :1] * ahead + grid[:, 1:] * left
-        feet = jnp.stack([sensors[foot][2] for foot in self.robot.feet]).mean() - self.robot.sole
-        return jnp.clip(self._ground(task, points) - feet, -DEPTH, DEPTH) / DEPTH
+        return jnp.clip(self._ground(task, points) - self._soles(sensors)[:, 2].mean(), -DEPTH, DEPTH) / DEPTH
 
 
 def _behind(thing: Float[Array, 3], goal: Float[Array, 3], robot: Float[Array, 3]) -> Float[Array, 3]:
@@ -448,7 +449,7 @@ def _near(way: Float[Array, " k"]) -> Float[Array, " k"]:
 
 def _heading(sensors: Sensors) -> Float[Array, 2]:
     """Unit vector ahead, seen from above."""
-    forward = _rotation(sensors["orientation"])[:2, 0]
+    forward = rotations.matrix(sensors["orientation"])[:2, 0]
     return forward / jnp.maximum(jnp.linalg.norm(forward), 1e-3)
 
 
@@ -456,77 +457,6 @@ def _turned_back(sensors: Sensors, vector: Float[Array, 3]) -> Float[Array, 3]:
     """A vector of the world in the robot's heading: ahead, left, up."""
     ahead = _heading(sensors)
     return jnp.stack([ahead @ vector[:2], ahead[0] * vector[1] - ahead[1] * vector[0], vector[2]])
-
-
-def _rotation(quat: Float[Array, 4]) -> Float[Array, "3 3"]:
-    w, x, y, z = quat
-    return jnp.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def _about(axis: int, angle: Array) -> Float[Array, 4]:
-    return jnp.zeros(4).at[0].set(jnp.cos(angle / 2)).at[axis + 1].set(jnp.sin(angle / 2))
-
-
-def _times(a: Float[Array, 4], b: Float[Array, 4]) -> Float[Array, 4]:
-    """The rotation b followed by a."""
-    w = a[0] * b[0] - a[1:] @ b[1:]
-    return jnp.concatenate([w[None], a[0] * b[1:] + b[0] * a[1:] + jnp.cross(a[1:], b[1:])])
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """What grows with a segment of the legs."""
-
-    geoms: np.ndarray
-    bones: np.ndarray
-    """Those of the geoms that are capsules along it."""
-    children: np.ndarray
-
-
-class _Index:
-    """Where the parts lie in a compiled model."""
-
-    def __init__(self, compiled: mujoco.MjModel, robot: Robot, boxes: int, rounds: int, thing: bool):
-        def bodies(names: Sequence[str]) -> np.ndarray:
-            return np.array([compiled.body(name).id for name in names], int)
-
-        self.base, self.limbs = compiled.body(BASE).id, bodies(robot.limbs)
-        self.qpos = np.array([compiled.joint(name).qposadr[0] for name in robot.joints])
-        self.dofs = np.array([compiled.joint(name).dofadr[0] for name in robot.joints])
-        first = compiled.body_jntadr[self.base]
-        start, dof = compiled.jnt_qposadr[first], compiled.jnt_dofadr[first]
-        self.root_qpos = np.arange(start, start + (3 if robot.planar else 7))
-        self.slides = np.arange(dof, dof + (2 if robot.planar else 3))
-        self.pushed = (0, 2) if robot.planar else (0, 1, 2)
-        self.stance = float(robot.height(jnp.ones(2)))
-        self.floor, self.payload = compiled.geom("floor").id, compiled.geom("payload").id
-        trunk = [g for g in np.flatnonzero(compiled.geom_bodyid == self.base) if g != self.payload]
-        trunk = [g for g in trunk if compiled.geom_group[g] == compiled.geom_group[self.payload]]
-        radius, half = compiled.geom_size[trunk, 0], compiled.geom_size[trunk, 1]
-        self.trunk_volume = float((np.pi * radius**2 * (2 * half + 4 / 3 * radius)).sum())
-        self.segments = tuple(self._segment(compiled, bodies(names)) for names in robot.segments)
-        self.boxes = np.array([compiled.geom(f"box_{i}").id for i in range(boxes)], int)
-        self.rounds = np.array([compiled.geom(f"round_{i}").id for i in range(rounds)], int)
-        if thing:
-            self.thing = compiled.body("thing").id
-            self.ball, self.crate = compiled.geom("ball").id, compiled.geom("crate").id
-            joint = compiled.joint("thing")
-            self.thing_qpos = np.arange(joint.qposadr[0], joint.qposadr[0] + 7)
-            self.thing_dofs = np.arange(joint.dofadr[0], joint.dofadr[0] + 6)
-
-    @staticmethod
-    def _segment(compiled: mujoco.MjModel, bodies: np.ndarray) -> _Segment:
-        geoms = np.flatnonzero(np.isin(compiled.geom_bodyid, bodies))
-        capsules = compiled.geom_type[geoms] == mujoco.mjtGeom.mjGEOM_CAPSULE
-        along = np.abs(compiled.geom_quat[geoms] @ np.array([0.0, 1.0, 0.0, 0.0])) > 0.999
-        children = np.flatnonzero(np.isin(compiled.body_parentid, bodies))
-        return _Segment(geoms, geoms[capsules & along], children)
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import mujoco
+import numpy as np
 
 from mtbench.physics.derive import SLOT_GROUP
 from mtbench.physics.spec import begin_spec
 
+from ..scenery import COLOURS, add_scenery
 from .robots import Robot
-from .robots.robot import BASE, COLOURS, inertial
+from .robots.robot import BASE, inertial
 from .rows import GOALS, PARKED_THING
 
-MAX_PAIRS = 24
-"""Pairs of geoms that MJX looks at for each pair of types, the nearest first, and contacts that it keeps."""
-MAX_CONTACTS = 16
 _GROUND = {"contype": 1, "conaffinity": 0, "condim": 3, "priority": 1}
 """The ground alone decides the friction of a contact, so that it is one number: it has the priority."""
 # Seen by the floor (1) and, where they are felt, by the robot's parts.
@@ -32,8 +31,6 @@ def build(robot: Robot, boxes: int, rounds: int, thing: bool, *, iterations: int
       iterations: of the solver.
     """
     spec = begin_spec(robot.name, timestep=robot.timestep, iterations=iterations, line_search=2 * iterations)
-    spec.add_numeric(name="max_geom_pairs", data=[MAX_PAIRS])
-    spec.add_numeric(name="max_contact_points", data=[MAX_CONTACTS])
     _surroundings(spec)
     _slots(spec, boxes, rounds)
     robot.add(spec)
@@ -63,8 +60,6 @@ def build(robot: Robot, boxes: int, rounds: int, thing: bool, *, iterations: int
 
 def _towards(camera: tuple[float, float, float]) -> list[float]:
     """Axes of a camera that looks from its place to the origin."""
-    import numpy as np
-
     back = np.array(camera) / np.linalg.norm(camera)
     right = np.cross([0, 0, 1], back)
     right /= np.linalg.norm(right)
@@ -73,22 +68,9 @@ def _towards(camera: tuple[float, float, float]) -> list[float]:
 
 def _surroundings(spec: mujoco.MjSpec) -> None:
     """Sky, light, floor and the marks of goals."""
-    spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
-    spec.visual.quality.shadowsize = 4096
-    spec.visual.headlight.ambient = [0.40, 0.40, 0.42]
-    spec.visual.headlight.diffuse = [0.25, 0.25, 0.25]
-    spec.visual.headlight.specular = [0.1, 0.1, 0.1]
+    add_scenery(spec, shadows=4096, ambient=[0.40, 0.40, 0.42], diffuse=0.25, zenith=[0.50, 0.60, 0.74])
     spec.visual.map.shadowclip = 2.0
     spec.visual.rgba.haze = [0.86, 0.90, 0.95, 1.0]
-    spec.add_texture(
-        name="sky",
-        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        rgb1=[0.86, 0.90, 0.95],
-        rgb2=[0.50, 0.60, 0.74],
-        width=256,
-        height=1536,
-    )
     spec.add_texture(
         name="checker",
         type=mujoco.mjtTexture.mjTEXTURE_2D,

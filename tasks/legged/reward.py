@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Bool, Float
 
-from .rows import COURSE, OBJECT, RISE, Goal
+from .rows import RISE, TERMS, Goal
 
 SIGMA = 0.25
 """Variance of the tracking terms, (m/s)² and (rad/s)²: the value of legged_gym (Rudin et al. 2022)."""
@@ -84,12 +84,11 @@ def terms(goal: Goal, motion: Motion, *, ease: tuple[float, float], stride: floa
     tall = motion.height / goal.height
     height = jnp.minimum(_falling(-tall, -0.9, 0.9 - COLLAPSED), _falling(tall, 1.15, 0.3))
     rise = goal.aim == RISE
-    towards = (goal.aim == COURSE) | (goal.aim == OBJECT)
     return {
         "upright": jnp.where(rise, 1.0, upright),
         "height": jnp.where(rise, 1.0, height),
         "track": jnp.select([goal.aim == k for k in range(4)], by_aim),
-        "turn": jnp.where(rise, 1.0, jnp.where(towards, astray, turning)),
+        "turn": jnp.where(rise, 1.0, jnp.where(goal.towards, astray, turning)),
         "step": jnp.where(moving & ~rise, steps, 1.0),
         "smooth": jnp.exp(-motion.change / SIGMA),
         "ease": _falling(motion.speed, ease[0], ease[1] - ease[0]),
@@ -98,7 +97,7 @@ def terms(goal: Goal, motion: Motion, *, ease: tuple[float, float], stride: floa
 
 def reward(goal: Goal, named: dict[str, Array]) -> Float[Array, ""]:
     """What must hold, times the weighted sum of what is traded: to walk while bent double is worth little."""
-    traded = jnp.stack([named[name] for name in ("track", "turn", "step", "smooth", "ease")])
+    traded = jnp.stack([named[name] for name in TERMS])
     return named["upright"] * named["height"] * (goal.weights * traded).sum()
 
 

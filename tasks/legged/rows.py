@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.task import Task
 
+from ..arrays import scalar, stacked, vector
 from .robots import Robot
 from .terrain import Terrain, terrain
 
@@ -114,6 +115,11 @@ class Goal:
     pushes: Pushes
     terrain: Terrain
 
+    @property
+    def towards(self) -> Bool[Array, ""]:
+        """Whether the aim is to go to goals."""
+        return (self.aim == COURSE) | (self.aim == OBJECT)
+
 
 PARKED_THING = (0.0, -30.0, 3.0)
 
@@ -128,10 +134,10 @@ def scene(robot: Robot, factors: Mapping[str, Array], **more: Any) -> Scene:
     """
 
     def factor(name: str, otherwise: Any) -> Array:
-        return jnp.asarray(factors.get(name, otherwise), jnp.float32)
+        return scalar(factors.get(name, otherwise))
 
     fields = {
-        "segment_scale": jnp.stack([factor("thigh_length", 1.0), factor("shin_length", 1.0)]),
+        "segment_scale": stacked([factor("thigh_length", 1.0), factor("shin_length", 1.0)]),
         "base_mass": factor("base_mass", robot.base_mass),
         "limb_mass": factor("limb_mass", 1.0),
         "payload": factor("payload", 0.0),
@@ -197,32 +203,32 @@ def task(
     if len(points) > GOALS:
         raise ValueError(f"{len(points)} goals: a row has room for {GOALS}")
     nominal = robot.height(body.segment_scale)
-    given = [_vector(*point) for point in points] or [jnp.zeros(3)]
+    given = [vector(point) for point in points] or [vector((0, 0, 0))]
     # Beyond the last goal it is repeated: there is always one to look at.
-    places = jnp.stack([*given, *[given[-1]] * (GOALS - len(given))])
+    places = stacked([*given, *[given[-1]] * (GOALS - len(given))])
     return Task(
         scene=body,
         initial=Initial(
-            base=_vector(start[0], start[1], start[2] + nominal + clearance),
-            roll=_float(roll),
-            pitch=_float(pitch),
-            spread=_float(spread),
-            yaw_spread=_float(yaw_spread),
-            thing=_vector(*thing),
+            base=vector((start[0], start[1], start[2] + nominal + clearance)),
+            roll=scalar(roll),
+            pitch=scalar(pitch),
+            spread=scalar(spread),
+            yaw_spread=scalar(yaw_spread),
+            thing=vector(thing),
         ),
         goal=Goal(
             aim=jnp.int32(aim),
-            command=_vector(*command),
-            height=_float(height) * nominal,
+            command=vector(command),
+            height=scalar(height) * nominal,
             points=places,
             count=jnp.int32(len(points)),
-            radius=_float(radius),
-            start=_vector(*start[:2]),
-            speed=_float(speed),
-            lowest=_float(lowest),
-            tolerance=_vector(*tolerance),
-            steps=_float(steps),
-            weights=_vector(*(weights[name] for name in TERMS)),
+            radius=scalar(radius),
+            start=vector(start[:2]),
+            speed=scalar(speed),
+            lowest=scalar(lowest),
+            tolerance=vector(tolerance),
+            steps=scalar(steps),
+            weights=vector([weights[name] for name in TERMS]),
             pushes=Pushes(jnp.zeros(PUSHES), jnp.zeros(PUSHES), jnp.zeros(PUSHES)[:, None] * jnp.ones(3))
             if pushes is None
             else pushes,
@@ -245,12 +251,4 @@ def pushes(impulse: Any, angle: Any, *, first: float = 1.0, every: float = 1.5, 
     number = jnp.arange(PUSHES)
     directions = angle + number * np.pi * (3.0 - np.sqrt(5.0))
     flat = jnp.stack([jnp.cos(directions), jnp.sin(directions), jnp.zeros(PUSHES)], -1)
-    return Pushes(first + every * number, jnp.full(PUSHES, duration), _float(impulse) / duration * flat)
-
-
-def _float(value: Any) -> Float[Array, ""]:
-    return jnp.asarray(value, jnp.float32)
-
-
-def _vector(*entries: Any) -> Float[Array, " n"]:
-    return jnp.stack([_float(entry) for entry in entries])
+    return Pushes(first + every * number, jnp.full(PUSHES, duration), scalar(impulse) / duration * flat)

@@ -7,12 +7,17 @@ parked under the floor. Courses run along x from x = 0; z = 0 is the floor, whic
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float
+
+from .. import rotations
+from ..arrays import scalar, stacked, vector
 
 BOXES, ROUNDS = 40, 8
 """Slots."""
@@ -85,9 +90,9 @@ def box(
       friction: of its faces.
       overhead: whether one passes under it.
     """
-    pos = _vector(x, y, bottom + height / 2)
-    quat = _vector(jnp.cos(_float(yaw) / 2), 0.0, 0.0, jnp.sin(_float(yaw) / 2))
-    return Box(pos, _vector(length, width, height) / 2, quat, _float(friction), _float(overhead))
+    pos = vector((x, y, bottom + height / 2))
+    quat = vector((jnp.cos(scalar(yaw) / 2), 0.0, 0.0, jnp.sin(scalar(yaw) / 2)))
+    return Box(pos, vector((length, width, height)) / 2, quat, scalar(friction), scalar(overhead))
 
 
 def ramp(
@@ -105,30 +110,30 @@ def ramp(
       across: whether it rises along y.
       friction: of its faces.
     """
-    rise = _float(high) - low
-    angle = jnp.arctan2(rise, _float(length))
-    size = _vector(jnp.hypot(rise, length), width, THICKNESS) / 2
+    rise = scalar(high) - low
+    angle = jnp.arctan2(rise, scalar(length))
+    size = vector((jnp.hypot(rise, length), width, THICKNESS)) / 2
     # From the middle of the top half a thickness down along the normal.
     aside, down = jnp.sin(angle) * THICKNESS / 2, jnp.cos(angle) * THICKNESS / 2
-    middle = (_float(low) + high) / 2 - down
+    middle = (scalar(low) + high) / 2 - down
     cosine, sine = jnp.cos(angle / 2), jnp.sin(angle / 2)
     if across:
         return Box(
-            _vector(x, y + aside, middle), size[jnp.array([1, 0, 2])], _vector(cosine, sine, 0, 0), _float(friction),
-            _float(0),
+            vector((x, y + aside, middle)), size[np.array([1, 0, 2])], vector((cosine, sine, 0, 0)), scalar(friction),
+            scalar(0),
         )  # fmt: skip
-    return Box(_vector(x + aside, y, middle), size, _vector(cosine, 0, -sine, 0), _float(friction), _float(0))
+    return Box(vector((x + aside, y, middle)), size, vector((cosine, 0, -sine, 0)), scalar(friction), scalar(0))
 
 
 def pole(x: Any, y: Any, top: Any, radius: Any) -> Round:
     """An upright capsule from the floor to `top`: a pole, or a stone with a round top."""
-    half = jnp.maximum(_float(top) / 2 - radius, 0.0)
-    return Round(_vector(x, y, top - radius - half), _vector(radius, half))
+    half = jnp.maximum(scalar(top) / 2 - radius, 0.0)
+    return Round(vector((x, y, top - radius - half)), vector((radius, half)))
 
 
 def bump(x: Any, y: Any, top: Any, radius: Any) -> Round:
     """A sphere sunk into the floor so far that it stands `top` above it."""
-    return Round(_vector(x, y, _float(top) - radius), _vector(radius, 0.0))
+    return Round(vector((x, y, scalar(top) - radius)), vector((radius, 0.0)))
 
 
 def terrain(boxes: Sequence[Box] = (), rounds: Sequence[Round] = (), *, floor_friction: Any = 1.0) -> Terrain:
@@ -140,18 +145,18 @@ def terrain(boxes: Sequence[Box] = (), rounds: Sequence[Round] = (), *, floor_fr
     for kind, given, slots in (("boxes", boxes, BOXES), ("poles and bumps", rounds, ROUNDS)):
         if len(given) > slots:
             raise ValueError(f"a terrain with {len(given)} {kind}: the arena has slots for {slots}")
-    nothing = Box(jnp.array(PARKED), jnp.full(3, 0.05), jnp.array([1.0, 0, 0, 0]), _float(1), _float(0))
+    nothing = Box(vector(PARKED), vector((0.05, 0.05, 0.05)), vector((1, 0, 0, 0)), scalar(1), scalar(0))
     filled = [*boxes, *[nothing] * (BOXES - len(boxes))]
-    capsules = [*rounds, *[Round(jnp.array(PARKED), _vector(0.05, 0.0))] * (ROUNDS - len(rounds))]
+    capsules = [*rounds, *[Round(vector(PARKED), vector((0.05, 0.0)))] * (ROUNDS - len(rounds))]
     return Terrain(
-        box_pos=jnp.stack([b.pos for b in filled]),
-        box_size=jnp.stack([b.size for b in filled]),
-        box_quat=jnp.stack([b.quat for b in filled]),
-        box_friction=jnp.stack([b.friction for b in filled]),
-        box_overhead=jnp.stack([b.overhead for b in filled]),
-        round_pos=jnp.stack([r.pos for r in capsules]),
-        round_size=jnp.stack([r.size for r in capsules]),
-        floor_friction=_float(floor_friction),
+        box_pos=stacked([b.pos for b in filled]),
+        box_size=stacked([b.size for b in filled]),
+        box_quat=stacked([b.quat for b in filled]),
+        box_friction=stacked([b.friction for b in filled]),
+        box_overhead=stacked([b.overhead for b in filled]),
+        round_pos=stacked([r.pos for r in capsules]),
+        round_size=stacked([r.size for r in capsules]),
+        floor_friction=scalar(floor_friction),
     )
 
 
@@ -166,10 +171,9 @@ def slots_used(ground: Terrain) -> tuple[int, int]:
 
 def cut(ground: Terrain, boxes: int, rounds: int) -> Terrain:
     """A terrain without the slots that no task of a suite uses."""
-    parts = {name: getattr(ground, name) for name in ground.__dataclass_fields__}
-    kept = {"box": boxes, "round": rounds}
-    return Terrain(**{name: part[: kept[kind]] if (kind := name.split("_")[0]) in kept else part
-                      for name, part in parts.items()})  # fmt: skip
+    slots = {"box": slice(boxes), "round": slice(rounds), "floor": ...}
+    names = [field.name for field in fields(ground)]
+    return Terrain(**{name: getattr(ground, name)[slots[name.split("_")[0]]] for name in names})
 
 
 def height(ground: Terrain, points: Float[Array, "p 2"]) -> Float[Array, " p"]:
@@ -192,20 +196,9 @@ def height(ground: Terrain, points: Float[Array, "p 2"]) -> Float[Array, " p"]:
 def _faces(ground: Terrain, points: Float[Array, "p 2"]) -> tuple[Float[Array, "p b 3"], Bool[Array, "p b"]]:
     """Where the vertical through a point meets the plane of each box's upper face, from the box's middle, and
     whether that is within the face."""
-    w, x, y, z = jnp.moveaxis(ground.box_quat, -1, 0)
-    along = jnp.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)], -1)
-    aside = jnp.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], -1)
-    normal = jnp.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], -1)
+    along, aside, normal = jnp.moveaxis(jax.vmap(rotations.matrix)(ground.box_quat), -1, 0)
     level = points[:, None] - ground.box_pos[:, :2]
     rise = (ground.box_size[:, 2] - (level * normal[:, :2]).sum(-1)) / jnp.maximum(normal[:, 2], 0.1)
     at = jnp.concatenate([level, rise[..., None]], -1)
     within_length = jnp.abs((at * along).sum(-1)) <= ground.box_size[:, 0]
     return at, within_length & (jnp.abs((at * aside).sum(-1)) <= ground.box_size[:, 1])
-
-
-def _float(value: Any) -> Float[Array, ""]:
-    return jnp.asarray(value, jnp.float32)
-
-
-def _vector(*entries: Any) -> Float[Array, " n"]:
-    return jnp.stack([_float(entry) for entry in entries])

@@ -17,6 +17,8 @@ from mtbench.arena import Outcome
 from mtbench.physics import Causes, Command, Sensors
 from mtbench.task import Task
 
+from .. import rotations
+from ..scenery import COLOURS
 from . import model as topology
 from . import rows
 from .expert import Expert, Waypoint
@@ -132,8 +134,8 @@ class Tabletop:
     def measure(self, task: Task, sensors: Sensors, carry: Carry | None = None) -> Float[Array, "10 3"]:
         """See `Arena.measure`; the rows are `rows.QUANTITIES`."""
         goal, hand, zero = task.goal, sensors["hand"], jnp.zeros(3)
-        object_rotation = _rotation(sensors["object_quat"])
-        mechanism_rotation = _rotation(sensors["mechanism_quat"])
+        object_rotation = rotations.matrix(sensors["object_quat"])
+        mechanism_rotation = rotations.matrix(sensors["mechanism_quat"])
         opening = topology.FINGER_GAP - sensors["right"][0] - sensors["left"][0]
         return jnp.stack(
             [
@@ -169,7 +171,7 @@ class Tabletop:
         for slot, (ids, order) in self._index.geoms.items():
             shapes = getattr(task.scene, slot)
             for geom, k in zip(ids, order, strict=True):
-                colour = list(rows.PALETTE)[int(np.asarray(shapes.colour)[k])]
+                colour = list(COLOURS)[int(np.asarray(shapes.colour)[k])]
                 compiled.geom_matid[geom] = compiled.material(colour).id
                 compiled.geom_group[geom] = 0 if np.asarray(shapes.used)[k] else 4
         compiled.site_pos[compiled.site("goal").id] = np.asarray(task.goal.point)
@@ -218,17 +220,6 @@ def _has(compiled: mujoco.MjModel, geom: str) -> bool:
 
 def _put(field_values: np.ndarray, ids: Any, values: Array) -> Array:
     return jnp.asarray(field_values, jnp.float32).at[ids].set(values)
-
-
-def _rotation(quat: Float[Array, 4]) -> Float[Array, "3 3"]:
-    w, x, y, z = quat
-    return jnp.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
 
 
 class TabletopKind:

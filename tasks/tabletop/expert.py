@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, Int
 from mtbench.env import TimeStep
 from mtbench.stages import Conditions
 
-from .rows import HAND, ORIGIN, Stage, conditions, vector
+from ..arrays import vector
+from .rows import HAND, ORIGIN, Stage, conditions
 
 MAX_WAYPOINTS = 6
 _FAR = 10.0

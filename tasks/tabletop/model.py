@@ -11,7 +11,8 @@ import mujoco
 from mtbench.physics.derive import SLOT_GROUP
 from mtbench.physics.spec import begin_spec
 
-from .rows import BOX, CAPSULE, PALETTE, SPHERE
+from ..scenery import COLOURS, add_scenery
+from .rows import BOX, CAPSULE, SPHERE
 
 SUBSTEPS = 2
 TIMESTEP = 0.00625
@@ -39,11 +40,6 @@ FINGER_GAP = 0.1
 def build(slots: dict[str, dict[str, int]], *, iterations: int = 10) -> mujoco.MjSpec:
     """The arena's model with a given number of geoms per slot and type."""
     spec = begin_spec("tabletop", timestep=TIMESTEP, iterations=iterations, line_search=iterations)
-
-    # MJX looks, for each two types of geom, at the 24 pairs whose bounding spheres are nearest, and keeps the 16
-    # nearest contacts; the C engine ignores both. benchmarks/contacts.py measures what that changes.
-    spec.add_numeric(name="max_geom_pairs", size=1, data=[24])
-    spec.add_numeric(name="max_contact_points", size=1, data=[16])
     _surroundings(spec)
     _hand(spec)
     _slots(spec, slots)
@@ -56,21 +52,8 @@ def _material(spec: mujoco.MjSpec, name: str, rgba, shininess: float = 0.35, spe
 
 def _surroundings(spec: mujoco.MjSpec) -> None:
     """Sky, light, floor, table, camera: what makes a picture; only the plane at z = 0 is felt."""
-    spec.visual.global_.offwidth, spec.visual.global_.offheight = 1280, 960
-    spec.visual.quality.shadowsize = 2048
-    spec.visual.headlight.ambient = [0.42, 0.42, 0.44]
-    spec.visual.headlight.diffuse = [0.22, 0.22, 0.22]
-    spec.visual.headlight.specular = [0.1, 0.1, 0.1]
-    spec.add_texture(
-        name="sky",
-        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
-        rgb1=[0.86, 0.90, 0.95],
-        rgb2=[0.55, 0.63, 0.74],
-        width=256,
-        height=1536,
-    )
-    for name, rgba in PALETTE.items():
+    add_scenery(spec, shadows=2048, ambient=[0.42, 0.42, 0.44], diffuse=0.22, zenith=[0.55, 0.63, 0.74])
+    for name, rgba in COLOURS.items():
         _material(spec, name, rgba)
     _material(spec, "table", [0.83, 0.74, 0.62, 1], 0.1, 0.15)
     _material(spec, "floor", [0.60, 0.65, 0.71, 1], 0.05, 0.05)

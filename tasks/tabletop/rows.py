@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.stages import MAX_STAGES, NEAR, Conditions, Stages
+
+from ..arrays import constant, scalar, stacked, vector
+from ..scenery import COLOURS
 
 BOX, CAPSULE, SPHERE = "box", "capsule", "sphere"
 TYPES = (BOX, CAPSULE, SPHERE)
@@ -27,18 +29,7 @@ CAPACITY = {
 }
 """Geoms of each slot by type: what the fifty families need (docs/families.md)."""
 
-PALETTE = {
-    "steel": (0.62, 0.65, 0.70, 1.0),
-    "ink": (0.16, 0.19, 0.25, 1.0),
-    "coral": (0.91, 0.36, 0.29, 1.0),
-    "amber": (0.95, 0.69, 0.25, 1.0),
-    "teal": (0.16, 0.62, 0.61, 1.0),
-    "sky": (0.31, 0.56, 0.86, 1.0),
-    "cream": (0.93, 0.90, 0.83, 1.0),
-    "walnut": (0.45, 0.31, 0.22, 1.0),
-}
-"""Colours by name; a row stores the index."""
-_COLOURS = tuple(PALETTE)
+_COLOURS = tuple(COLOURS)
 
 QUANTITIES = (
     "hand",
@@ -196,27 +187,6 @@ def capsule(
 def sphere(radius: Any, pos: Sequence[Any] = (0.0, 0.0, 0.0), colour: str = "steel") -> Shape:
     """A sphere."""
     return Shape(SPHERE, (radius, 0.0, 0.0), pos, colour=colour)
-
-
-def vector(values: Sequence[Any]) -> Float[Array, " n"]:
-    """Numbers and traced scalars as one float32 vector."""
-    return stacked([scalar(value) for value in values])
-
-
-def scalar(value: Any) -> Float[Array, ""]:
-    """A number or a traced scalar as float32."""
-    return jnp.asarray(value, jnp.float32) if isinstance(value, jax.Array) else constant(value, np.float32)
-
-
-def stacked(parts: Sequence[Any]) -> Any:
-    """Arrays as one with a new first axis. What no factor touches stays NumPy's: most of a row is constant, and JAX
-    would compile and run an operation for each part of it."""
-    return jnp.stack(parts) if any(isinstance(part, jax.Array) for part in parts) else np.stack(parts)
-
-
-def constant(values: Any, dtype: Any) -> Any:
-    """What no factor touches, as an array of NumPy's; typed as if it were one of JAX's, which it becomes in use."""
-    return np.asarray(values, dtype)
 
 
 def slot(name: str, shapes: Sequence[Shape]) -> Geoms:

@@ -145,17 +145,20 @@ def test_a_fall_ends_the_episode_without_reward(play):
     assert bool(seen.terminated[end]) and float(seen.reward[end]) == 0.0 and not seen.success.any()
 
 
+def readings(position: jax.Array, feet: jax.Array) -> dict[str, jax.Array]:
+    """What the sensors of an upright quadruped at rest say, its trunk at a place, all feet at another."""
+    joints = {f"{joint}_{what}": jnp.zeros(1) for joint in QUADRUPED.joints for what in ("angle", "speed")}
+    still = {"velocity": jnp.zeros(3), "turning": jnp.zeros(3), "orientation": jnp.array([1.0, 0.0, 0.0, 0.0])}
+    return {**still, **joints, **dict.fromkeys(QUADRUPED.feet, feet), "position": position}
+
+
 def test_progress_counts_what_is_kept_passed_and_brought(env):
     """Judged at states set by hand."""
     arena = env.arena
     row = task("jump_on_and_off_box", difficulty=0.0, speed=0.8)
-    zero = {sensor: jnp.zeros(3) for sensor in ("velocity", "turning", *QUADRUPED.feet)}
-    joints = {f"{joint}_{what}": jnp.zeros(1) for joint in QUADRUPED.joints for what in ("angle", "speed")}
 
     def at(x: float, z: float) -> dict:
-        upright = jnp.array([1.0, 0.0, 0.0, 0.0])
-        feet = {foot: jnp.array([x, 0.0, QUADRUPED.sole]) for foot in QUADRUPED.feet}
-        return {**zero, **joints, "position": jnp.array([x, 0.0, z]), "orientation": upright, **feet}
+        return readings(jnp.array([x, 0.0, z]), jnp.array([x, 0.0, QUADRUPED.sole]))
 
     height = float(row.goal.height)
     carry = arena.init_carry(row, at(0.0, height))
@@ -175,11 +178,8 @@ def test_a_goal_is_not_passed_from_below(env):
     row = task("balance_beam")
     target = row.goal.points[0]
     carry = env.arena.init_carry(row, {})
-    upright = {"orientation": jnp.array([1.0, 0.0, 0.0, 0.0]), "velocity": jnp.zeros(3), "turning": jnp.zeros(3)}
-    joints = {f"{joint}_{what}": jnp.zeros(1) for joint in QUADRUPED.joints for what in ("angle", "speed")}
     for height, passed in ((float(row.goal.height), 1), (float(row.goal.height) - float(target[2]), 0)):
-        feet = {foot: target for foot in QUADRUPED.feet}
-        sensors = {**upright, **joints, **feet, "position": target.at[2].add(height)}
+        sensors = readings(target.at[2].add(height), target)
         assert int(env.arena.remember(row, carry, sensors).reached) == passed
 
 

@@ -1,4 +1,4 @@
-"""Factors of the quadruped's body that all of its families share."""
+"""Factors of body and ground that families of the quadruped share."""
 
 from __future__ import annotations
 
@@ -12,3 +12,4 @@ BODY = (
     Factor("strength", 0.85, 1.15, "1", "stiffness and torque limits of the motors, relative to Go1's"),
     Factor("damping", 0.7, 1.5, "1", "resistance of the joints to motion, relative to Go1's"),
 )
+FRICTION = Factor("friction", 0.5, 1.2, "1", "sliding friction of the ground")

@@ -36,7 +36,6 @@ DIFFICULTY = Factor("difficulty", 0.0, 1.0, "1", "from level ground (0) to about
 SPACING = Factor("spacing", 0.9, 1.05, "m", "from one goal to the next")
 SPEED = Factor("speed", 0.7, 1.0, "m/s", "towards the goals: more is not paid for")
 SIDE = Factor("side", 0.0, 1.0, "1", "the first turn is to the right below 0.5, to the left from there on")
-FRICTION = Factor("friction", 0.5, 1.2, "1", "sliding friction of the ground")
 GRIP = Factor("friction", 0.7, 1.2, "1", "sliding friction of the ground, enough for the slopes")
 
 

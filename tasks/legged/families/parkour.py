@@ -15,12 +15,11 @@ from mtbench.task import Factor, Family, Task
 
 from .. import rows
 from ..terrain import Box, pole, ramp
-from .body import BODY
+from .body import BODY, FRICTION
 from .courses import (
     DIFFICULTY,
     FIRST,
     FLUSH,
-    FRICTION,
     GRIP,
     PIT,
     SIDE,

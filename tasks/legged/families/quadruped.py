@@ -14,12 +14,11 @@ from mtbench.task import Factor, Family, Task
 from .. import rows
 from ..robots import QUADRUPED
 from ..terrain import Box, Terrain, box, ramp, terrain
-from .body import BODY
+from .body import BODY, FRICTION
 from .layout import LAYOUT, draws
 
 KEPT = 420.0
 """Control steps of an episode of 600 in which a velocity must be kept: with what setting off takes, nearly all."""
-FRICTION = Factor("friction", 0.5, 1.2, "1", "sliding friction of the ground")
 SPEED = Factor("speed", 0.4, 1.2, "m/s", "speed ahead that is asked for")
 MASS = 12.4
 """Of the whole robot, kg."""

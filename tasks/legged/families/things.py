@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -12,14 +13,13 @@ from mtbench.task import Factor, Family, Task
 from .. import rows
 from ..robots import QUADRUPED
 from ..terrain import terrain
-from .body import BODY
-from .quadruped import FRICTION
+from .body import BODY, FRICTION
 
 RADIUS = 0.3
 """The object is brought when its middle is so near to the goal, metres."""
 
 
-def _build(factors: Mapping[str, Array], ball: bool) -> Task:
+def _build(factors: Mapping[str, Array], *, ball: bool) -> Task:
     half, angle = factors["size"], factors["goal_angle"]
     place = jnp.stack([0.9 + half, factors["thing_y"]])
     goal = place + factors["distance"] * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
@@ -37,46 +37,30 @@ def _build(factors: Mapping[str, Array], ball: bool) -> Task:
     )
 
 
-def _ball(factors: Mapping[str, Array]) -> Task:
-    return _build(factors, True)
-
-
-def _box(factors: Mapping[str, Array]) -> Task:
-    return _build(factors, False)
-
-
 _WHERE = (
     Factor("distance", 0.8, 2.5, "m", "from the object to its goal"),
     Factor("goal_angle", -1.2, 1.2, "rad", "direction of the goal from the object; 0 is straight ahead"),
     Factor("thing_y", -0.4, 0.4, "m", "where the object is, to the left of the robot"),
 )
+
+
+def _family(thing: str, description: str, *own: Factor) -> Family:
+    build = partial(_build, ball=thing == "ball")
+    factors = (*_WHERE, *own, FRICTION, *BODY)
+    return Family(f"quadruped-push-{thing}", "quadruped", 1, description, factors, build)
+
+
 THINGS: tuple[Family, ...] = (
-    Family(
-        "quadruped-push-ball",
-        "quadruped",
-        1,
+    _family(
+        "ball",
         "Bring a ball of radius {size:.2f} m to a goal {distance:.1f} m from it.",
-        (
-            *_WHERE,
-            Factor("size", 0.10, 0.20, "m", "radius of the ball"),
-            Factor("thing_mass", 0.3, 1.5, "kg", "mass of the ball"),
-            FRICTION,
-            *BODY,
-        ),
-        _ball,
+        Factor("size", 0.10, 0.20, "m", "radius of the ball"),
+        Factor("thing_mass", 0.3, 1.5, "kg", "mass of the ball"),
     ),
-    Family(
-        "quadruped-push-box",
-        "quadruped",
-        1,
+    _family(
+        "box",
         "Bring a crate of {thing_mass:.1f} kg to a goal {distance:.1f} m from it.",
-        (
-            *_WHERE,
-            Factor("size", 0.12, 0.20, "m", "half of the crate's side"),
-            Factor("thing_mass", 0.8, 3.0, "kg", "mass of the crate"),
-            FRICTION,
-            *BODY,
-        ),
-        _box,
+        Factor("size", 0.12, 0.20, "m", "half of the crate's side"),
+        Factor("thing_mass", 0.8, 3.0, "kg", "mass of the crate"),
     ),
 )

@@ -33,8 +33,8 @@ def _add(spec: mujoco.MjSpec) -> None:
     inertial(base, 5.2, [0.01, 0.002, 0.003], [0.02, 0.06, 0.07])
     for side, y in (("left", 0.04), ("right", -0.04)):
         pose = [0, y, 0], ALONG_X
-        solid(base, f"trunk_{side}", capsule, [0.055, 0.14, 0], *pose, "body", **FELT)
-    look(base, box, [0.185, 0.062, 0.05], [0, 0, 0.008], "body")
+        solid(base, f"trunk_{side}", capsule, [0.055, 0.14, 0], *pose, "cream", **FELT)
+    look(base, box, [0.185, 0.062, 0.05], [0, 0, 0.008], "cream")
     look(base, box, [0.12, 0.045, 0.012], [-0.01, 0, 0.062], "ink")
     look(base, box, [0.05, 0.05, 0.042], [0.225, 0, 0.012], "ink")
     look(base, capsule, [0.012, 0.03, 0], [0.272, 0, 0.02], "amber", quat=ACROSS)
@@ -51,7 +51,7 @@ def _add(spec: mujoco.MjSpec) -> None:
         solid(thigh, f"{leg}_drive", sphere, [0.038, 0, 0], [0, -0.004 * left, -0.002], DOWN, "ink")
         calf = thigh.add_body(name=f"{leg}_calf", pos=[0, 0, -THIGH])
         inertial(calf, _MASSES["calf"], [0.001, 0.001, -0.12], [1.2e-3, 1.23e-3, 6e-5])
-        solid(calf, f"{leg}_calf", capsule, [0.014, CALF / 2 - 0.012, 0], [0, 0, -CALF / 2], DOWN, "body", **FELT)
+        solid(calf, f"{leg}_calf", capsule, [0.014, CALF / 2 - 0.012, 0], [0, 0, -CALF / 2], DOWN, "cream", **FELT)
         solid(calf, f"{leg}_foot", sphere, [FOOT, 0, 0], [0, 0, -CALF], DOWN, "ink", **FELT)
         for k, (body, name) in enumerate(zip((hip, thigh, calf), HINGES, strict=True)):
             hinge(

@@ -21,13 +21,6 @@ ALONG_X = (0.70710678, 0.0, 0.70710678, 0.0)
 ACROSS = (0.70710678, -0.70710678, 0.0, 0.0)
 # Limbs touch the ground and objects, never each other: what a collision of legs would teach is not worth its time.
 FELT = {"contype": 0, "conaffinity": 1}
-COLOURS = {
-    "body": (0.93, 0.90, 0.83, 1.0),
-    "ink": (0.16, 0.19, 0.25, 1.0),
-    "coral": (0.91, 0.36, 0.29, 1.0),
-    "teal": (0.16, 0.62, 0.61, 1.0),
-    "amber": (0.95, 0.69, 0.25, 1.0),
-}
 
 
 @dataclass(frozen=True)

@@ -46,10 +46,10 @@ def _add(spec: mujoco.MjSpec) -> None:
     base.add_joint(name="root_z", type=slide, axis=[0, 0, 1])
     base.add_joint(name="root_pitch", type=turn, axis=[0, 1, 0])
     inertial(base, BASE_MASS, [0.0, 0.01, 0.25], [0.5, 0.5, 0.5])
-    solid(base, "trunk", capsule, [0.085, 0.17, 0], [0, 0, 0.25], DOWN, "body", **FELT)
+    solid(base, "trunk", capsule, [0.085, 0.17, 0], [0, 0, 0.25], DOWN, "cream", **FELT)
     look(base, capsule, [0.075, 0.07, 0], [0, 0, 0.01], "ink", quat=ACROSS)
     look(base, capsule, [0.06, 0.11, 0], [0, 0, 0.44], "ink", quat=ACROSS)
-    look(base, sphere, [0.105, 0, 0], [0.015, 0, 0.66], "body")
+    look(base, sphere, [0.105, 0, 0], [0.015, 0, 0.66], "cream")
     look(base, capsule, [0.03, 0.055, 0], [0.092, 0, 0.675], "ink", quat=ACROSS)
     for side, y in zip(SIDES, (0.085, -0.085), strict=True):
         body, colour = base, "coral" if side == "left" else "teal"
@@ -66,7 +66,7 @@ def _add(spec: mujoco.MjSpec) -> None:
                 inertial(body, _MASSES[k], [0.001, 0.002, -LENGTHS[k] / 2], [0.05, 0.05, 0.006])
                 felt = FELT if segment == "shin" else {}
                 middle_of_bone = [0, 0, -LENGTHS[k] / 2]
-                solid(body, f"{side}_{segment}", capsule, bone, middle_of_bone, DOWN, "body" if k else colour, **felt)
+                solid(body, f"{side}_{segment}", capsule, bone, middle_of_bone, DOWN, "cream" if k else colour, **felt)
             hinge(
                 spec,
                 body,
