@@ -69,6 +69,13 @@ PARKOUR = names("""
 """)
 WALKER = tuple(f"walker-{name}" for name in names("stand walk run hurdles stairs"))
 HUMANOID = tuple(f"humanoid-{name}" for name in names("stand walk run hurdles stairs"))
+LEGGED = (*QUADRUPED, *PARKOUR, *WALKER, *HUMANOID)
+# What cannot be seen before it is felt, and courses that need what none of the training families trains.
+ML_LOCO_TEST = names("""
+    quadruped-payload quadruped-broken-joint quadruped-slippery quadruped-pushed sideways_ramp box_jump_uneven
+    stepping_stones_cylinder staircase_climbing agility_poles balance_beam
+""")
+ML_LOCO_TRAIN = tuple(name for name in (*QUADRUPED, *PARKOUR) if name not in ML_LOCO_TEST)
 
 
 def ours(*splits: str) -> EvaluationProtocol:
@@ -83,35 +90,45 @@ def multi_task(name: str, description: str, families: tuple[str, ...]) -> Plan:
     return Plan(name, description, {"train": Draw(families), "iid": Draw(families)}, (ours("iid"), theirs))
 
 
-def meta(name: str, description: str, train: tuple[str, ...], test: tuple[str, ...] = ()) -> Plan:
-    """A suite that hides goal and family."""
-    split = "family" if test else "iid"
+def meta(
+    name: str,
+    description: str,
+    train: tuple[str, ...],
+    test: tuple[str, ...] = (),
+    *,
+    horizons: tuple[int, int] = (200, 500),
+    keep_open: bool = False,
+) -> Plan:
+    """A suite that hides goal and family; episodes of our protocol and of Meta-World's are so long."""
+    held_out = ("family",) if test else ()
+    own = EvaluationProtocol("ours", (*held_out, "iid"), 50, episodes=1, adaptation_episodes=0, horizon=horizons[0])
     # 40 goals per test family: ten rounds of a meta-batch of 20.
-    theirs = EvaluationProtocol("metaworld-ml", (split,), 40, episodes=3, adaptation_episodes=10, horizon=500)
-    own = ours("family", "iid") if test else ours("iid")
+    played = held_out or ("iid",)
+    theirs = EvaluationProtocol("metaworld-ml", played, 40, episodes=3, adaptation_episodes=10, horizon=horizons[1])
     splits = {"train": Draw(train), "iid": Draw(train)} | ({"family": Draw(test)} if test else {})
-    return Plan(name, description, splits, (own, theirs), show_goal=False)
+    return Plan(name, description, splits, (own, theirs), show_goal=False, keep_open=keep_open)
 
 
-def single(family: str) -> Plan:
-    """A suite of one legged family."""
-    return Plan(f"MT1/{family}", f"One family: {family}", {"train": Draw((family,)), "iid": Draw((family,))})
-
-
-def hundred(name: str, description: str, families: tuple[str, ...]) -> Plan:
-    """A suite with a hundred training tasks per family."""
-    return Plan(name, description, {"train": Draw(families, 100), "iid": Draw(families)})
+def shown(name: str, description: str, families: tuple[str, ...], *, train: int = 50) -> Plan:
+    """A suite that shows goal and family, with tasks that no oracle solves marked open."""
+    return Plan(name, description, {"train": Draw(families, train), "iid": Draw(families)}, keep_open=True)
 
 
 ML25_SAYS = (
     "Twenty-four families to train on, five held out, goals hidden; basketball, which Meta-World lists in both, is "
     "held out"
 )
+ML_LOCO_SAYS = "Twenty-four families of the quadruped to train on, ten held out, goals hidden"
 LIST = (
-    hundred("STARTER", "Five tabletop families, goals shown", STARTER),
-    hundred("STARTER-ALL", "The families of STARTER and walker-walk: arms and legs", (*STARTER, "walker-walk")),
-    *(single(name) for name in (*QUADRUPED, *PARKOUR, *WALKER, *HUMANOID)),
-    Plan("LOCO20", "MTBench's twenty parkour terrains", {"train": Draw(PARKOUR), "iid": Draw(PARKOUR)}),
+    shown("STARTER", "Five tabletop families, goals shown", STARTER, train=100),
+    shown(
+        "STARTER-ALL", "The families of STARTER and walker-walk: arms and legs", (*STARTER, "walker-walk"), train=100
+    ),
+    *(shown(f"MT1/{name}", f"One family: {name}", (name,)) for name in LEGGED),
+    shown("LOCO20", "MTBench's twenty parkour terrains", PARKOUR),
+    shown("LOCO-MT", "All forty-four legged families, goals shown", LEGGED),
+    meta("ML-LOCO", ML_LOCO_SAYS, ML_LOCO_TRAIN, ML_LOCO_TEST, horizons=(600, 600), keep_open=True),
+    shown("ALL", "Every family of every arena: one policy for arms and legs", (*MT50, *LEGGED)),
     *(multi_task(f"MT1/{name}", f"One family, goals shown: {name}", (name,)) for name in MT50),
     *(meta(f"ML1/{name}", f"One family, goals hidden: {name}", (name,)) for name in MT50),
     multi_task("MT10", "Ten families, goals shown", MT10),

@@ -94,7 +94,9 @@ def table(card: dict) -> str:
     lines.append("| **all** | " + " | ".join(cell(group["success"]) for group in groups.values()) + " |")
     first, *_ = groups.values()
     for family in first["families"]:
-        cells = [cell(group["families"][family]["success"]) for group in groups.values()]
+        # All tasks of a family may be open in one split and not in another.
+        found = [group["families"].get(family) for group in groups.values()]
+        cells = [cell(own["success"]) if own else "–" for own in found]
         lines.append(f"| {family} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -95,6 +95,18 @@ class ArenaKind(Protocol):
         """Compiles the topology with the union of the slots that `tasks` (stacked rows) use."""
         ...
 
+    def check(self, tasks: Task, names: Sequence[str]) -> None:
+        """Makes sure that stacked tasks can begin.
+
+        Args:
+          tasks: rows [task, …].
+          names: what an error is to call them.
+
+        Raises:
+          UsageError: one cannot; names it and what is wrong.
+        """
+        ...
+
     def expert(self, scripts: Sequence[Any]) -> Any:
-        """A policy that plays scripted solutions (`Family.expert`), one per family of a suite."""
+        """A policy that plays solutions (`Family.expert`), one per family of a suite."""
         ...

@@ -15,6 +15,7 @@ from flax import struct
 
 from .batching import batches
 from .env import Env, EnvState, TimeStep
+from .errors import UsageError
 from .policy import Expert, Policy, act
 from .suite import EvaluationProtocol, Suite, reset_key
 from .task import Task, TaskId
@@ -147,8 +148,9 @@ def evaluate(
 ) -> pl.DataFrame:
     """Plays a suite by a protocol and returns the episodes table (see `mtbench.score.episodes`).
 
-    Every scored episode begins with what the policy remembers of the protocol's adaptation episodes of that task, and
-    is not remembered itself. A policy without memory is spared them: they would change nothing.
+    Open tasks are left out. Every scored episode begins with what the policy remembers of the protocol's adaptation
+    episodes of that task, and is not remembered itself. A policy without memory is spared them: they would change
+    nothing.
 
     Args:
       envs: the suite's environments by arena; the protocol sets the horizon.
@@ -158,6 +160,9 @@ def evaluate(
       protocol: one of the suite's, or the name of one.
       seed: the training seed that the table records.
       on_progress: called with (episodes played, episodes in all), split by split.
+
+    Raises:
+      UsageError: a split has open tasks only.
     """
     protocol = suite.protocol(protocol) if isinstance(protocol, str) else protocol
     envs = {arena: _with_horizon(env, protocol.horizon) for arena, env in envs.items()}
@@ -168,10 +173,12 @@ def evaluate(
             for arena, ids in suite.arena_ids(split).items()
             for place, task_id in enumerate(ids)
         }
-        first = {(f, seed) for f, seeds in suite.splits[split].items() for seed in seeds[: protocol.tasks_per_family]}
+        scored = suite.scored_ids(split, protocol.tasks_per_family)
+        if not scored:
+            raise UsageError(f"suite {suite.name}, split {split}: all tasks are open, there is none to be scored on")
         # Episodes are numbered from the first adaptation on: a number is an initial state, whoever plays.
         numbers = range(protocol.adaptation_episodes, protocol.adaptation_episodes + protocol.episodes)
-        jobs = [(t, episode) for t in suite.task_ids(split) if (t.family, t.seed) in first for episode in numbers]
+        jobs = [(task_id, episode) for task_id in scored for episode in numbers]
         played = _play_jobs(envs, policy, jobs, places, suite.tables(split), protocol.adaptation_episodes, on_progress)
         tables.append(_table(played, jobs, suite, policy=name, protocol=protocol.name, split=split, seed=seed))
     return pl.concat(tables)

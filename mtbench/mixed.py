@@ -31,9 +31,10 @@ class MixedState:
 class MixedVectorEnv:
     """Several `VectorEnv`s as one: a flat lane axis on which the arenas alternate in a fixed pattern.
 
-    Lane i belongs to the arena of family i mod F, so an arena's share is that of its families, in every block of F
-    lanes: several trainings may split the lanes into blocks of their own, and devices too. A lane keeps its arena for
-    ever and draws from that arena's tasks. Observations, actions and quantities are padded (`Env.sizes`).
+    By default lane i belongs to the arena of family i mod F, so an arena's share is that of its families, in every
+    block of F lanes: several trainings may split the lanes into blocks of their own, and devices too. A lane keeps
+    its arena for ever and draws from that arena's tasks. Observations, actions and quantities are padded
+    (`Env.sizes`).
     """
 
     parts: tuple[VectorEnv, ...]
@@ -53,6 +54,7 @@ class MixedVectorEnv:
         family_names: tuple[str, ...],
         family_arenas: tuple[str, ...],
         *,
+        arena_shares: Mapping[str, int] | None = None,
         mesh: Mesh | None = None,
         **more: Any,
     ) -> MixedVectorEnv:
@@ -64,20 +66,24 @@ class MixedVectorEnv:
           num_lanes: of all arenas together.
           family_names: of the suite.
           family_arenas: the arena of each family that is played.
+          arena_shares: lanes of each arena in a block, in place of one for each of its families.
           mesh: devices to shard lanes over.
           more: goes to each `VectorEnv`.
 
         Raises:
-          UsageError: there are too few lanes for the arenas, or they do not divide over the devices.
+          UsageError: there are too few lanes for the arenas, or they do not divide over the devices, or an arena has
+            no share.
         """
         arenas = tuple(dict.fromkeys(family_arenas))
         pattern = tuple(arenas.index(name) for name in family_arenas)
+        if arena_shares is not None:
+            pattern = _spread(_checked(arena_shares, arenas))
         block, devices = len(pattern), mesh.size if mesh else 1
         if num_lanes < block:
-            raise UsageError(f"lanes = {num_lanes}: a suite of several arenas needs one per family, at least {block}")
+            raise UsageError(f"lanes = {num_lanes}: a block of all arenas has {block}, at least as many are needed")
         if mesh and num_lanes % (block * devices):
             raise UsageError(
-                f"lanes = {num_lanes}: must divide over {devices} devices in blocks of {block} families: "
+                f"lanes = {num_lanes}: must divide over {devices} devices in blocks of {block}: "
                 f"expected a multiple of {block * devices}"
             )
         owner = np.resize(pattern, num_lanes)
@@ -179,3 +185,17 @@ class MixedVectorEnv:
         """The parts' time steps on one lane axis."""
         place = np.argsort(np.concatenate(self._shares(lanes)))
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[place], *timesteps)
+
+
+def _checked(shares: Mapping[str, int], arenas: tuple[str, ...]) -> list[int]:
+    """The shares in the order of the arenas."""
+    if set(shares) != set(arenas) or min(shares.values()) < 1:
+        told = ", ".join(f"{name} {share}" for name, share in shares.items()) or "none"
+        raise UsageError(f"arena shares: expected a number of at least 1 for each of {', '.join(arenas)}, got {told}")
+    return [shares[name] for name in arenas]
+
+
+def _spread(shares: list[int]) -> tuple[int, ...]:
+    """A block in which every part has its share, as evenly spread as can be."""
+    places = [((turn + 0.5) / share, part) for part, share in enumerate(shares) for turn in range(share)]
+    return tuple(part for _, part in sorted(places))

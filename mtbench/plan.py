@@ -48,6 +48,8 @@ class Plan:
     show_goal: bool = True
     horizon: int | None = None
     """Control steps of an episode; by default each arena's own."""
+    keep_open: bool = False
+    """Whether a family whose expert solves too few tasks keeps those that it does not solve, marked open."""
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -142,6 +144,7 @@ def freeze(plan: Plan, certified: Certified | None = None) -> Suite:
     plan.check()
     splits: dict[str, dict[str, tuple[int, ...]]] = {}
     certificates: dict[str, dict[int, int]] = {}
+    still_open: dict[str, tuple[int, ...]] = {}
     uncertified = [f for f in plan.families if certified is None or registry.family(f).expert is None]
     for split, draw in plan.splits.items():
         splits[split] = {}
@@ -149,14 +152,19 @@ def freeze(plan: Plan, certified: Certified | None = None) -> Suite:
             ids = plan.candidates(split, name, draw.tasks)
             if name not in uncertified and certified is not None:
                 tried, horizon = plan.candidates(split, name, round(SPARE * draw.tasks)), plan.horizon_of(name)
-                ids = [task_id for task_id in tried if (task_id, horizon) in certified][: draw.tasks]
-                if len(ids) < draw.tasks:
+                solved = [task_id for task_id in tried if (task_id, horizon) in certified]
+                if len(solved) >= draw.tasks:
+                    ids = solved[: draw.tasks]
+                elif not plan.keep_open:
                     raise MtbenchError(
-                        f"{name}: its expert solves {len(ids)} of {len(tried)} tasks of split {split} within {horizon} "
-                        f"steps, {draw.tasks} are needed: choose a wider region, or freeze without certificates"
+                        f"{name}: its expert solves {len(solved)} of {len(tried)} tasks of split {split} within "
+                        f"{horizon} steps, {draw.tasks} are needed: choose a wider region, keep open tasks, or freeze "
+                        "without certificates"
                     )
-                later = {i.seed: episode for i in ids if (episode := certified[i, horizon])}
-                certificates.setdefault(name, {}).update(later)
+                found = {task_id.seed: certified.get((task_id, horizon)) for task_id in ids}
+                unsolved = tuple(seed for seed, episode in found.items() if episode is None)
+                still_open[name] = (*still_open.get(name, ()), *unsolved)
+                certificates.setdefault(name, {}).update({seed: later for seed, later in found.items() if later})
             splits[split][name] = tuple(task_id.seed for task_id in ids)
     played = tuple(split for split in splits if split != "train") or ("train",)
     most = max(plan.splits[split].tasks for split in played)
@@ -177,6 +185,7 @@ def freeze(plan: Plan, certified: Certified | None = None) -> Suite:
         protocols={protocol.name: protocol for protocol in plan.protocols or (once,)},
         regions={split: dict(draw.regions) for split, draw in plan.splits.items() if draw.regions},
         uncertified=tuple(uncertified),
+        open={name: seeds for name, seeds in still_open.items() if seeds},
         horizons=horizons,
     ).frozen()
 
@@ -190,6 +199,7 @@ def custom(
     regions: Mapping[str, Mapping[str, Region]] | None = None,
     horizon: int | None = None,
     show_goal: bool = True,
+    keep_open: bool = False,
 ) -> Plan:
     """The plan of a suite of any families.
 
@@ -202,6 +212,7 @@ def custom(
         its own; a split of another name holds the families that have a region there, or all if none has.
       horizon: control steps of an episode; by default each arena's own.
       show_goal: see `Suite.show_goal`.
+      keep_open: see `Plan.keep_open`.
 
     Raises:
       UsageError: names the argument that is wrong and what was expected.
@@ -229,6 +240,6 @@ def custom(
         fitting = {family: region for family, region in everywhere.items() if family in chosen}
         splits[split] = Draw(chosen, count, {**fitting, **own})
     described = f"{len(families) + len(held_out)} chosen families, goals {'shown' if show_goal else 'hidden'}"
-    plan = Plan(name, described, splits, show_goal=show_goal, horizon=horizon)
+    plan = Plan(name, described, splits, show_goal=show_goal, horizon=horizon, keep_open=keep_open)
     plan.check()
     return plan

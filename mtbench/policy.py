@@ -126,7 +126,7 @@ class RandomPolicy:
 
 @struct.dataclass
 class Expert:
-    """Scripted solutions, which read the whole `TimeStep`: the upper control of every scorecard."""
+    """Solutions of each arena, which read the whole `TimeStep`: the upper control of every scorecard."""
 
     scripts: Mapping[str, Any]
     """By arena: `init_carry(key)` and `act(key, carry, timestep)`, as `ArenaKind.expert` makes them."""

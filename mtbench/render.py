@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes.util
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import MtbenchError
+from .errors import MtbenchError, unknown_name
 from .files import replacing
 
 if TYPE_CHECKING:
@@ -106,10 +106,25 @@ def grid_video(
     seconds: float,
     size: tuple[int, int],
     fps: int,
+    families: Sequence[str] = (),
     on_progress: OnProgress | None = None,
 ) -> None:
     """Plays a policy on rows × columns tasks, one family per column where there are enough, and writes a video,
     or for a `.png` its last frame.
+
+    Args:
+      envs: the suite's environments by arena.
+      suite: where the tasks come from.
+      policy: who plays.
+      path: the file to write: .mp4, .gif, .webp or .png.
+      split: a split of the suite.
+      rows: of the grid.
+      columns: of the grid.
+      seconds: length, in simulated seconds.
+      size: width and height of one picture, pixels.
+      fps: frames per second.
+      families: which of the suite's are shown, by default all; tasks that are not open come first.
+      on_progress: told (cells done, cells in all).
 
     Raises:
       MtbenchError: no OpenGL context can be made.
@@ -119,9 +134,10 @@ def grid_video(
     import imageio.v2 as imageio
     import numpy as np
 
-    # Families are interleaved in a split's list, so a row of the grid shows as many as it has columns.
-    ids = suite.task_ids(split)[: rows * columns]
-    played = _played(envs, suite, policy, [(task_id, 0) for task_id in ids], seconds)
+    # Families are interleaved, so a row of the grid shows as many as it has columns.
+    count = rows * columns
+    ids = _first(suite, split, families, -(-count // len(families or suite.splits[split])))[:count]
+    played = _played(envs, suite, policy, [(i, suite.certificate(i) or 0) for i in ids], seconds)
     moments = np.arange(max(1, round(seconds * fps))) / fps
     width, height = size
     frames = np.zeros((len(moments), rows * height, columns * width, 3), np.uint8)
@@ -140,7 +156,7 @@ def grid_video(
         warnings.simplefilter("ignore", RuntimeWarning)
         if path.suffix == ".png":
             imageio.imwrite(partial, frames[-1])
-        elif path.suffix == ".gif":
+        elif path.suffix in (".gif", ".webp"):
             imageio.mimwrite(partial, list(frames), duration=1000 / fps, loop=0)
         else:
             imageio.mimwrite(partial, list(frames), fps=fps, quality=7, macro_block_size=2)
@@ -190,12 +206,14 @@ def stills(
     split: str,
     columns: int,
     size: tuple[int, int],
+    families: Sequence[str] = (),
     on_progress: OnProgress | None = None,
 ) -> None:
     """Writes a picture with one cell per family: its name, its start and the policy's first moment of success.
 
-    Shown is the first task of each family, in the episode that certifies it where the suite has certificates. An
-    episode without success shows its last moment.
+    Shown is the first task of each family that is not open, in the episode that certifies it where the suite has
+    certificates. An episode without success shows its last moment. A robot that a camera follows is shown under way:
+    after a third and two thirds of that time.
 
     Args:
       envs: the suite's environments by arena.
@@ -205,16 +223,18 @@ def stills(
       split: a split of the suite.
       columns: cells beside each other.
       size: width and height of one of a cell's two pictures, pixels.
+      families: see `grid_video`.
       on_progress: told (cells done, cells in all).
 
     Raises:
       MtbenchError: no OpenGL context can be made.
     """
+    import mujoco
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    ids = suite.task_ids(split)[: len(suite.splits[split])]
+    ids = _first(suite, split, families, 1)
     jobs = [(task_id, suite.certificate(task_id) or 0) for task_id in ids]
     played = _played(envs, suite, policy, jobs)
     rows, (width, height) = -(-len(ids) // columns), size
@@ -225,8 +245,10 @@ def stills(
     for index, (_, model, qpos, success) in enumerate(played):
         row, column = divmod(index, columns)
         top, left = row * cell_height + _CAPTION, column * cell_width + _GAP
-        shown = qpos[[0, int(success.argmax()) if success.any() else -1]]
-        camera = close_up(model, shown)
+        last = int(success.argmax()) if success.any() else len(qpos) - 1
+        follows = model.cam("main").mode != mujoco.mjtCamLight.mjCAMLIGHT_FIXED
+        shown = qpos[[last // 3, 2 * last // 3] if follows else [0, last]]
+        camera = "main" if follows else close_up(model, shown)
         renderer = make_renderer(model, width, height)
         for place, configuration in enumerate(shown):
             x = left + place * (width + _LINE)
@@ -239,6 +261,24 @@ def stills(
     figure.figimage(sheet)
     with replacing(path) as partial:
         FigureCanvasAgg(figure).print_figure(partial, dpi=dpi)
+
+
+def _first(suite: Suite, split: str, families: Sequence[str], count: int) -> list[TaskId]:
+    """The first so many tasks of some families, by default of all, interleaved; those that are not open come first.
+
+    Raises:
+      UsageError: the split has no such family; names the nearest.
+    """
+    own = suite.splits[split]
+    for name in families:
+        if name not in own:
+            raise unknown_name(f"family of {suite.name}, split {split}", name, own)
+    scored, everything = suite.scored_ids(split, count), suite.task_ids(split)
+    listed = {}
+    for name in families or [name for name in suite.families if name in own]:
+        mine = [task_id for task_id in (*scored, *everything) if task_id.family == name]
+        listed[name] = list(dict.fromkeys(mine))[:count]
+    return [ids[index] for index in range(count) for ids in listed.values() if index < len(ids)]
 
 
 def _played(

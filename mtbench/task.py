@@ -14,6 +14,7 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from . import registry
 from .errors import UsageError, unknown_name
 from .region import WHOLE, Intervals, Region
 
@@ -64,7 +65,7 @@ class Factor:
     meaning: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Family:
     """A named generator of tasks for one arena."""
 
@@ -79,7 +80,7 @@ class Family:
     accept: Callable[[Mapping[str, Array]], Array] | None = None
     """Whether a draw is kept, e.g. a least distance from object to goal; `None` keeps all."""
     expert: PyTree = None
-    """A scripted solution in the arena's terms; `None` if there is none."""
+    """A solution in the arena's terms, a script or the name of a trained oracle; `None` if there is none."""
 
     def samples(self, seeds: Int[ArrayLike, " task"], region: Region = WHOLE) -> dict[str, Float[Array, " task"]]:
         """Factor values of the tasks with these seeds: the same for ever, whatever else is registered."""
@@ -133,10 +134,19 @@ class Family:
         """The row of a seed with some factors set by hand, also outside the region that the others are drawn from.
 
         Raises:
-          UsageError: a factor is unknown or its value is outside its range.
+          UsageError: a factor is unknown or its value is outside its range, or all values together make no task.
         """
         self.check(Region.of(overrides))
-        return self.build({**self.sample(seed, region), **{k: jnp.float32(v) for k, v in overrides.items()}})
+        values = {**self.sample(seed, region), **{k: jnp.float32(v) for k, v in overrides.items()}}
+        told = f"{self.name} with {', '.join(f'{name} = {value:g}' for name, value in overrides.items())}"
+        if not self.accepts(values):
+            raise UsageError(
+                f"{told}: no task together with the other factors of seed {seed} (too near to its goal, say): choose "
+                "other values, or another seed"
+            )
+        row = self.build(values)
+        registry.arena(self.arena).check(jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], row), [told])
+        return row
 
     def describe(self, seed: int) -> str:
         """The sentence of the task with this seed."""

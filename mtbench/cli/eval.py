@@ -13,7 +13,7 @@ from .common import check_backend, claim, parse, progress, start_jax, versions
 
 @dataclass(frozen=True)
 class Arguments:
-    """Score a policy on held-out tasks, beside the random policy and the scripted expert."""
+    """Score a policy on held-out tasks, beside the random policy and the expert."""
 
     policy: tyro.conf.Positional[str]
     """Folder of a training run or of `mtbench export`, or module:function, which returns a policy."""

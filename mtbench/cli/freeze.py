@@ -38,7 +38,9 @@ class Arguments:
     show_goal: bool = True
     """Tell the policy its goal and family (multi-task), or hide both (meta-RL)."""
     certify: bool = True
-    """Keep only tasks that the family's scripted expert solves, where it has one."""
+    """Keep only tasks that the family's expert solves, where it has one."""
+    keep_open: bool = False
+    """Where it solves too few, keep the others too, marked open: they are trained on, no score counts them."""
     force: bool = False
     """Overwrite the file."""
 
@@ -62,6 +64,7 @@ def run(argv: list[str]) -> int:
         regions=_regions(arguments.factors, arguments.withhold),
         horizon=arguments.horizon,
         show_goal=arguments.show_goal,
+        keep_open=arguments.keep_open,
     )
     certified = None
     if arguments.certify:
@@ -71,6 +74,8 @@ def run(argv: list[str]) -> int:
     files.write(path, suite.to_toml(frozen))
     if frozen.uncertified:
         print(f"not certified: {', '.join(frozen.uncertified)}")
+    if frozen.open:
+        print(f"open: {', '.join(f'{len(seeds)} of {family}' for family, seeds in frozen.open.items())}")
     print(f"suite {path}, digest {frozen.digest}\nnext: mtbench train {path} --run-dir runs/{path.stem}")
     return 0
 

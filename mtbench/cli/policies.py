@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,13 @@ def open_policies(source: str, suite_name: str | None, backend: str | None, step
         found = stored.find(source, step)
         name, folder, trained = found.record["algorithm"], found.folder, found.record.get("training", {})
         origin = {key: found.record.get(key) for key in ("algorithm", "training", "suite", "code", "files")}
-        chosen = suite.load(suite_name) if suite_name else found.suite()
+        known = found.suite()
+        chosen = suite.load(suite_name) if suite_name else known
+        if strange := [arena for arena in chosen.arenas if arena not in known.arenas]:
+            raise UsageError(
+                f"{source} was trained on {known.name} with {_listed(known.arenas)}, suite {chosen.name} plays "
+                f"{_listed(strange)}: choose a suite without, or train on one that has {_listed(strange)}"
+            )
         policies = {seed: found.policy(seed) for seed in sorted(found.arrays)}
     backend = backend or trained.get("backend") or default_backend()
     envs = chosen.envs(backend)
@@ -67,3 +74,7 @@ def open_policies(source: str, suite_name: str | None, backend: str | None, step
     for policy in policies.values():
         check(policy, sizes, source)
     return Opened(name, policies, chosen, envs, backend, folder, origin)
+
+
+def _listed(arenas: Sequence[str]) -> str:
+    return f"arena{'s' if len(arenas) > 1 else ''} {', '.join(arenas)}"

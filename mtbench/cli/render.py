@@ -17,17 +17,19 @@ class Arguments:
 
     source: Annotated[str, tyro.conf.Positional]
     """Folder of a training run or of `mtbench export`, or module:function, which returns a policy; or a suite, a
-    suite's file or a family, whose scripted expert is shown."""
+    suite's file or a family, whose expert is shown."""
     suite: str | None = None
     """Suite, or a suite's file, to play a policy on; by default that of the training."""
     out: Path | None = None
-    """File to write: .mp4, .gif, or .png (last frame); by default video.mp4 in the folder, or NAME.mp4 here."""
+    """File to write: .mp4, .gif, .webp, or .png (last frame); by default video.mp4 in the folder, or NAME.mp4 here."""
     stills: Path | None = None
     """Write a picture instead (.png or .jpg): for each family the start beside the first moment of success."""
     policy: str = "auto"
     """auto (the policy, or the expert of a suite), expert, or random."""
     split: str = "iid"
     """Which tasks."""
+    families: tuple[str, ...] = ()
+    """Which of the suite's families to show, by default all."""
     rows: int = 2
     """Rows of the grid."""
     columns: int = 5
@@ -86,7 +88,7 @@ def run(argv: list[str]) -> int:
     if min(arguments.rows, arguments.columns, arguments.width, arguments.height, arguments.fps) < 1:
         raise UsageError("--rows, --columns, --width, --height and --fps must be at least 1")
     target = claim(arguments.stills or arguments.out or out, force=arguments.force)
-    allowed = (".png", ".jpg") if arguments.stills else (".mp4", ".gif", ".png")
+    allowed = (".png", ".jpg") if arguments.stills else (".mp4", ".gif", ".webp", ".png")
     if target.suffix not in allowed:
         raise UsageError(f"{target}: the file's name must end in {', '.join(allowed[:-1])} or {allowed[-1]}")
     size = (arguments.width, arguments.height)
@@ -100,6 +102,7 @@ def run(argv: list[str]) -> int:
                 split=arguments.split,
                 columns=arguments.columns,
                 size=(size[0] // 2, size[1] // 2),
+                families=arguments.families,
                 on_progress=on_progress,
             )
         else:
@@ -113,6 +116,7 @@ def run(argv: list[str]) -> int:
                 columns=arguments.columns,
                 seconds=arguments.seconds,
                 size=size,
+                families=arguments.families,
                 fps=arguments.fps,
                 on_progress=on_progress,
             )

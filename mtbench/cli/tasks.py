@@ -64,6 +64,7 @@ def run(argv: list[str]) -> int:
                 "splits": {split: sum(map(len, table.values())) for split, table in s.splits.items()},
                 "protocols": {name: asdict(protocol) for name, protocol in s.protocols.items()},
                 "regions": {split: {f: r.table() for f, r in t.items()} for split, t in s.regions.items()},
+                "open": {family: len(seeds) for family, seeds in s.open.items()},
                 "digest": s.digest,
             }
             for s in suites.values()
@@ -115,6 +116,8 @@ def _print_suite(console: Console, suite: dict) -> None:
     console.print(f"[bold]{suite['name']}[/bold]  {suite['description']}  (digest {suite['digest']})")
     console.print(f"families   {', '.join(suite['families'])}")
     console.print(f"splits     {', '.join(f'{split} {count} tasks' for split, count in suite['splits'].items())}")
+    if suite["open"]:
+        console.print(f"open       {', '.join(f'{family} {count}' for family, count in suite['open'].items())}")
     for name, protocol in suite["protocols"].items():
         adaptation = protocol["adaptation_episodes"]
         steps = protocol["horizon"] or ", ".join(

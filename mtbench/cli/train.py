@@ -27,6 +27,8 @@ class Arguments[C]:
     """Tasks to train on."""
     backend: str | None = None
     """Physics: mujoco (C engine, all cores) or mjx (JAX); by default mjx where there is an accelerator."""
+    arena_shares: dict[str, int] | None = None
+    """Lanes of each arena in a block of lanes, e.g. tabletop 3 walker 1; by default one for each of its families."""
     seed: int = 0
     """Root of all randomness."""
     resume: bool = False
@@ -53,10 +55,11 @@ def run(argv: list[str]) -> int:
     chosen.task_ids(arguments.split)
     algorithm = kind(arguments.config)
     config: Any = arguments.config
-    env = chosen.vector_env(config.lanes * config.num_seeds, arguments.split, arguments.backend)
+    lanes, shares = config.lanes * config.num_seeds, arguments.arena_shares
+    env = chosen.vector_env(lanes, arguments.split, arguments.backend, shares)
     # Read once: an environment may be changed under a long training.
     found = versions()
-    played = {"split": arguments.split, "backend": arguments.backend or default_backend()}
+    played = {"split": arguments.split, "backend": arguments.backend or default_backend(), "arena_shares": shares}
     description: dict[str, Any] = {
         "suite": chosen.name,
         "suite_version": chosen.version,

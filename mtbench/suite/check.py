@@ -38,6 +38,10 @@ def check(suite: Suite) -> None:
     for split, table in suite.splits.items():
         if split != "family" and (shared := set(table) & set(held_out)):
             raise MtbenchError(f"{where}: held-out family {min(shared)} is in split {split} too")
+    for family, seeds in suite.open.items():
+        listed = {seed for table in suite.splits.values() for seed in table.get(family, ())}
+        if strangers := sorted(set(seeds) - listed):
+            raise MtbenchError(f"{where}: open task {family}/{strangers[0]} is in no split")
     if set(suite.digests) != set(suite.splits):
         raise MtbenchError(f"{where}: digests are of {sorted(suite.digests)}, expected of {sorted(suite.splits)}")
     for protocol in suite.protocols.values():

@@ -31,7 +31,7 @@ _ENTRIES: dict[str, type] = {
     "protocols": dict,
     "splits": dict,
 }
-_OPTIONAL: dict[str, type] = {"regions": dict, "certificates": dict, "horizons": dict}
+_OPTIONAL: dict[str, type] = {"open": dict, "regions": dict, "certificates": dict, "horizons": dict}
 
 
 def to_toml(suite: Suite) -> str:
@@ -70,6 +70,7 @@ def to_toml(suite: Suite) -> str:
             f"splits.{split}": {family: value(_ranges(seeds)) for family, seeds in table.items()}
             for split, table in suite.splits.items()
         },
+        "open": {family: value(_ranges(seeds)) for family, seeds in suite.open.items()},
         "certificates": {family: value(episodes) for family, episodes in suite.certificates.items() if episodes},
     }
     lines = [f"{name} = {value(entry)}" for name, entry in top.items()]
@@ -140,6 +141,7 @@ def _from(data: Mapping[str, Any], path: Path) -> Suite:
             for split, regions in data.get("regions", {}).items()
         },
         tuple(data["uncertified"]),
+        {family: _seeds(text, f"suite file {path}: open.{family}") for family, text in data.get("open", {}).items()},
         data.get("horizons", {}),
         str(path),
     )

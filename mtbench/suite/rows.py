@@ -6,6 +6,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
@@ -33,15 +34,16 @@ def rows(ids: Sequence[TaskId], families: tuple[str, ...]) -> Task:
     # On the CPU always: the same digits on every machine.
     with jax.default_device(jax.devices("cpu")[0]):
         for name, region, places, seeds in grouped(ids):
-            table = _table(registry.family(name), seeds, region)
+            table = _table(registry.family(name), tuple(seeds.tolist()), region)
             tables.append(table.replace(family=np.full(len(places), families.index(name), np.int32)))
             order += places
     inverse = np.argsort(np.array(order))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[inverse], *tables)
 
 
-def _table(family: Family, seeds: Any, region: Region) -> Any:
-    """Rows of one family [task, …].
+@lru_cache(maxsize=1024)
+def _table(family: Family, seeds: tuple[int, ...], region: Region) -> Any:
+    """Rows of one family [task, …]; suites share many.
 
     Operation by operation: to compile each family's rows as a program of its own takes two seconds a family.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,9 @@ class Suite:
     regions: Mapping[str, Mapping[str, Region]] = field(default_factory=dict)
     """Split to family to the region that its tasks are drawn from, where that is not the whole factor space."""
     uncertified: tuple[str, ...] = ()
-    """Families whose tasks no expert has solved."""
+    """Families that no expert has played."""
+    open: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Family to seeds of tasks that its expert did not solve: they may be trained on, and no score counts them."""
     horizons: Mapping[str, int] = field(default_factory=dict)
     """Control steps of an episode by arena, where they are not `horizon`."""
     path: str = field(default="", compare=False)
@@ -86,6 +89,8 @@ class Suite:
             "protocols": {name: asdict(protocol) for name, protocol in self.protocols.items()},
             "digests": dict(self.digests),
         }
+        if self.open:
+            content["open"] = {family: list(seeds) for family, seeds in self.open.items()}
         return fingerprint(content)
 
     @property
@@ -131,6 +136,16 @@ class Suite:
             for index, seed in enumerate(self.splits[split].get(name, ()))
         ]
         return [self.task_id(split, self.families[position], seed) for _, position, seed in sorted(places)]
+
+    def scored_ids(self, split: str, tasks_per_family: int) -> list[TaskId]:
+        """Ids of the first so many tasks of each family that a score counts: those that are not open."""
+        counts: Counter[str] = Counter()
+        chosen = []
+        for task_id in self.task_ids(split):
+            if task_id.seed not in self.open.get(task_id.family, ()) and counts[task_id.family] < tasks_per_family:
+                counts[task_id.family] += 1
+                chosen.append(task_id)
+        return chosen
 
     def arena_ids(self, split: str) -> dict[str, list[TaskId]]:
         """The ids of `task_ids` by arena; an arena without tasks in the split is left out."""
@@ -201,10 +216,14 @@ class Suite:
                 played = tuple(s for old in protocol.splits for s in (new if old == split else (old,)))
                 protocols[key] = replace(protocol, splits=played, tasks_per_family=min(most, protocol.tasks_per_family))
         own = self.regions.get(split, {})
+        splits = {s: t for s, t in self.splits.items() if s != split} | new
+        listed = {(family, seed) for table in splits.values() for family, seeds in table.items() for seed in seeds}
+        still_open = {f: tuple(seed for seed in seeds if (f, seed) in listed) for f, seeds in self.open.items()}
         draft = replace(
             self,
             name=name,
-            splits={s: t for s, t in self.splits.items() if s != split} | new,
+            splits=splits,
+            open={family: seeds for family, seeds in still_open.items() if seeds},
             regions={s: t for s, t in self.regions.items() if s != split} | ({s: own for s in new} if own else {}),
             protocols=protocols,
             digests={},
@@ -216,17 +235,23 @@ class Suite:
         """A draft with the digests of its rows.
 
         Raises:
-          MtbenchError: it is no sound suite; names the entry.
+          MtbenchError: it is no sound suite, or a task cannot begin; names the entry.
         """
         draft = replace(self, digests={})
         check_regions(draft)
-        frozen = replace(draft, digests={split: digest(draft.tables(split)) for split in draft.splits})
+        digests = {}
+        for split in draft.splits:
+            tables, ids = draft.tables(split), draft.arena_ids(split)
+            for arena, table in tables.items():
+                registry.arena(arena).check(table, [str(task_id) for task_id in ids[arena]])
+            digests[split] = digest(tables)
+        frozen = replace(draft, digests=digests)
         check(frozen)
         return frozen
 
     def certificate(self, task_id: TaskId) -> int | None:
         """The episode in which the family's expert solves a task; `None` where no expert has."""
-        if task_id.family in self.uncertified:
+        if task_id.family in self.uncertified or task_id.seed in self.open.get(task_id.family, ()):
             return None
         return self.certificates.get(task_id.family, {}).get(task_id.seed, 0)
 
@@ -258,21 +283,39 @@ class Suite:
         return {arena: replace(env, sizes=sizes) for arena, env in envs.items()}
 
     def vector_env(
-        self, num_lanes: int, split: str = "train", backend: str | None = None, **more: Any
+        self,
+        num_lanes: int,
+        split: str = "train",
+        backend: str | None = None,
+        arena_shares: Mapping[str, int] | None = None,
+        **more: Any,
     ) -> VectorEnv | MixedVectorEnv:
-        """Many lanes with auto-reset. `more` goes to `VectorEnv`, or to that of each arena."""
+        """Many lanes with auto-reset.
+
+        Args:
+          num_lanes: of all arenas together.
+          split: whose tasks are played.
+          backend: physics.
+          arena_shares: see `MixedVectorEnv.of`.
+          more: goes to `VectorEnv`, or to that of each arena.
+
+        Raises:
+          UsageError: no such split, lanes that do not divide, or shares of arenas that the suite has not.
+        """
         from ..mixed import MixedVectorEnv
         from ..vector import VectorEnv
 
         envs, tables = self.envs(backend), self.tables(split)
         if len(envs) == 1:
+            if arena_shares is not None:
+                raise UsageError(f"arena shares: suite '{self.name}' has one arena, {next(iter(envs))}; leave them out")
             ((env, table),) = zip(envs.values(), tables.values(), strict=True)
             return VectorEnv(env, table, num_lanes, self.families, **more)
         arenas = tuple(self.family(name).arena for name in self.families if self.splits[split].get(name))
-        return MixedVectorEnv.of(envs, tables, num_lanes, self.families, arenas, **more)
+        return MixedVectorEnv.of(envs, tables, num_lanes, self.families, arenas, arena_shares=arena_shares, **more)
 
     def expert(self) -> Expert:
-        """The scripted experts of its families.
+        """The experts of its families.
 
         Raises:
           UsageError: a family has none.
@@ -281,7 +324,7 @@ class Suite:
 
         families = [self.family(name) for name in self.families]
         if missing := [family.name for family in families if family.expert is None]:
-            raise UsageError(f"no scripted expert for {', '.join(missing)}: train a policy instead")
+            raise UsageError(f"no expert for {', '.join(missing)}: train a policy instead")
         scripts = {}
         for arena in self.arenas:
             own = [family.expert for family in families if family.arena == arena]

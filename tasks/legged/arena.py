@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -20,23 +20,23 @@ from mtbench.task import Task
 
 from .. import rotations
 from . import model as topology
+from . import observation
 from . import reward as rewards
 from . import terrain as grounds
 from .index import Index
+from .oracle import Oracle, Script
 from .robots import HUMANOID, QUADRUPED, WALKER, Robot
+from .robots.robot import grid
 from .rows import COURSE, GOALS, OBJECT, RISE, TRACK
 
-QUANTITIES = ("base", "up", "velocity", "turning", "wanted", "target", "next_target", "height", "thing", "terms")
-"""Trunk (m, world); its upward direction; velocity ahead, left, up in its heading (m/s); turning (rad/s, world);
-velocity ahead and left and turning that are asked for; the goal that is next and the one after it, and the object (m,
-world); height of the trunk above the feet, that which is asked for (m) and the share of the aim done; the terms track,
-turn and step of the reward."""
 FILTER = 0.4
 """Seconds over which velocity is averaged before it is compared with the command: a gait sways."""
-SIGHT = 2.0
-"""Metres up to which a goal's distance is told; beyond, its direction only."""
+RISING = 3.0
+"""How much farther an action moves a joint's target when standing up: to roll over takes more than a stride."""
 LIFTED, PLANTED = 0.03, 0.012
 """Metres above the ground from which on a foot is lifted, and up to which it is set down."""
+TOUCH = 0.005
+"""Metres by which the ground may be above the soles at the start."""
 DEPTH = 0.5
 """Metres: what the height scan tells at most, above and below the robot's feet."""
 _EDITS = (
@@ -90,7 +90,7 @@ class Legged:
     _index: Index = field(init=False, repr=False)
 
     edits = _EDITS
-    quantities = QUANTITIES
+    quantities = observation.QUANTITIES
 
     def __post_init__(self):
         spec = topology.build(self.robot, self.boxes, self.rounds, self.thing, iterations=self.iterations)
@@ -121,26 +121,7 @@ class Legged:
     @property
     def observation_size(self) -> int:
         """See `Arena.observation_size`."""
-        return sum(self.layout.values())
-
-    @property
-    def layout(self) -> dict[str, int]:
-        """Lengths of the observation's parts, in their order; see `parts`."""
-        robot, flat = self.robot, self.robot.planar
-        return {
-            "height": 1,
-            "gravity": 2 if flat else 3,
-            "turning": 1 if flat else 3,
-            "velocity": 2 if flat else 3,
-            "angles": len(robot.joints),
-            "speeds": len(robot.joints),
-            "action": len(robot.joints),
-            "feet": len(robot.feet),
-            "scan": len(robot.scan),
-            **({} if flat or robot.biped else {"thing": 4}),
-            "command": 2 if flat else 4,
-            "targets": 2 if flat else 4,
-        }
+        return sum(observation.layout(self.robot).values())
 
     def causes(self, task: Task) -> Causes:
         """See `Arena.causes`."""
@@ -169,6 +150,7 @@ class Legged:
         if self.rounds:
             f["geom_pos"] = f["geom_pos"].at[at.rounds].set(ground.round_pos)
             f["geom_size"] = f["geom_size"].at[at.rounds, :2].set(ground.round_size)
+            f["geom_quat"] = f["geom_quat"].at[at.rounds].set(jnp.array([1.0, 0.0, 0.0, 0.0]))
             f["geom_friction"] = f["geom_friction"].at[at.rounds, 0].set(ground.floor_friction)
         if self.thing:
             thing, speck = scene.thing, jnp.full(3, 1e-3)
@@ -184,7 +166,8 @@ class Legged:
     def initial_state(self, key: jax.Array, task: Task) -> tuple[Array, Array]:
         """See `Arena.initial_state`: the stance, at rest but for the noise."""
         start, at, robot = task.initial, self._index, self.robot
-        noise = jax.random.uniform(key, (2, self.model.nv + 1), minval=-1.0, maxval=1.0)
+        # Of the joints alone: a task begins the same whether or not the arena holds an object for others.
+        noise = jax.random.uniform(key, (2, len(at.dofs) + 1), minval=-1.0, maxval=1.0)
         qpos = jnp.asarray(self.model.qpos0, jnp.float32)
         qpos = qpos.at[at.qpos].set(jnp.array(robot.stance) + start.spread * noise[0, : len(at.qpos)])
         qvel = jnp.zeros(self.model.nv).at[at.dofs].set(start.spread * noise[1, : len(at.dofs)])
@@ -221,7 +204,8 @@ class Legged:
 
     def control(self, task: Task, carry: Carry, action: Float[Array, " n"]) -> tuple[Command, Carry]:
         """Targets of the joints, the stance plus the action scaled by `Robot.reach`, and the pushes that are due."""
-        target = jnp.array(self.robot.stance) + jnp.array(self.robot.reach) * action
+        reach = jnp.where(task.goal.aim == RISE, RISING, 1.0) * jnp.array(self.robot.reach)
+        target = jnp.array(self.robot.stance) + reach * action
         pushes = task.goal.pushes
         # In whole control steps: sums of seconds would be late by one now and then.
         first, last = (jnp.round(t / self.timestep) for t in (pushes.start, pushes.start + pushes.duration))
@@ -274,7 +258,6 @@ class Legged:
         goal, motion = task.goal, self._motion(task, sensors, carry)
         named = self.terms(task, motion)
         up = rotations.matrix(sensors["orientation"])[:, 2]
-        places = [goal.points[jnp.minimum(carry.reached + k, GOALS - 1)] for k in range(2)]
         return jnp.stack(
             [
                 sensors["position"],
@@ -282,7 +265,7 @@ class Legged:
                 _turned_back(sensors, sensors["velocity"]),
                 sensors["turning"],
                 motion.wanted,
-                *places,
+                *self._ways(task, sensors, carry),
                 jnp.stack([motion.height, goal.height, self._progress(task, sensors, carry, motion)]),
                 self._thing(sensors)[0],
                 jnp.stack([named["track"], named["turn"], named["step"]]),
@@ -292,8 +275,9 @@ class Legged:
     def observe(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, " o"]:
         """The parts of `parts` one after the other; those that tell the goal are zeros where goals are hidden."""
         parts = self.parts(task, sensors, carry)
-        told = ("command", "targets")
-        return jnp.concatenate([part * float(self.show_goal or name not in told) for name, part in parts.items()])
+        return jnp.concatenate(
+            [part * float(self.show_goal or name not in observation.GOAL_PARTS) for name, part in parts.items()]
+        )
 
     def parts(self, task: Task, sensors: Sensors, carry: Carry) -> dict[str, Float[Array, " k"]]:
         """What is seen, by name; a planar robot has no entries along y.
@@ -305,9 +289,9 @@ class Legged:
         that are asked for, and the height, relative to the stance's; `targets`, the next two goals in the heading
         (units of `SIGHT`).
         """
-        robot, goal, motion = self.robot, task.goal, self._motion(task, sensors, carry)
+        robot, motion = self.robot, self._motion(task, sensors, carry)
         flat = robot.planar
-        xyz, xy, axis = ([0, 2], [0], [1]) if flat else ([0, 1, 2], [0, 1], [0, 1, 2])
+        xyz, axis = ([0, 2], [1]) if flat else ([0, 1, 2], [0, 1, 2])
         rotation = rotations.matrix(sensors["orientation"])
         position = sensors["position"]
         seen = {
@@ -321,16 +305,13 @@ class Legged:
             "feet": 10.0 * jnp.clip(self._feet_above(task, sensors), 0.0, 0.3),
             "scan": self._scan(task, sensors),
         }
-        if "thing" in self.layout:
+        if not robot.biped:
             place, velocity = self._thing(sensors)
-            relative = _turned_back(sensors, place - position)[:2] * self.thing
-            seen["thing"] = jnp.concatenate([_near(relative), _turned_back(sensors, velocity)[:2]])
-        level = goal.height / self._index.stance - 1.0
-        command = motion.wanted[:1] if flat else motion.wanted
-        seen["command"] = jnp.concatenate([command, level[None]])
-        targets = [goal.points[jnp.minimum(carry.reached + k, GOALS - 1)] for k in range(2)]
-        ways = [_near(_turned_back(sensors, target - position)[jnp.array(xy)]) * goal.towards for target in targets]
-        return seen | {"targets": jnp.concatenate(ways)}
+            relative = observation.near(_turned_back(sensors, place - position)[:2])
+            # One that no one wants is parked: it must not serve as a compass.
+            wanted = self.thing & (task.goal.aim == OBJECT)
+            seen["thing"] = wanted * jnp.concatenate([relative, _turned_back(sensors, velocity)[:2]])
+        return seen | observation.goal_parts(robot, motion.wanted, task.goal.height, self._ways(task, sensors, carry))
 
     def terms(self, task: Task, motion: rewards.Motion) -> dict[str, Float[Array, ""]]:
         """The named parts of the reward, see `reward.terms`."""
@@ -363,13 +344,15 @@ class Legged:
             slippery = np.asarray(goal.terrain.box_friction)[number] < 0.4
             compiled.geom_matid[self._index.boxes[number]] = compiled.material("ice" if slippery else "stone").id
         compiled.geom_group[:] = 0
+        # A capsule without a straight part is not drawn.
+        compiled.geom_size[self._index.rounds, 1] = np.maximum(compiled.geom_size[self._index.rounds, 1], 1e-4)
         for number in range(int(goal.count)):
             compiled.site_pos[compiled.site(f"goal_{number}").id] = np.asarray(goal.points)[number] + [0, 0, 0.005]
 
     def _progress(self, task: Task, sensors: Sensors, carry: Carry, motion: rewards.Motion) -> Float[Array, ""]:
         goal = task.goal
         lasted = carry.kept / goal.steps
-        places = jnp.concatenate([goal.start[None], goal.points[:, :2]])
+        places = jnp.concatenate([task.initial.base[None, :2], goal.points[:, :2]])
         leg = jnp.linalg.norm(places[carry.reached + 1] - places[carry.reached])
         left = jnp.linalg.norm(sensors["position"][:2] - goal.points[carry.reached, :2])
         under_way = jnp.clip(1.0 - left / jnp.maximum(leg, 0.1), 0.0, 0.99) * (carry.reached < goal.count)
@@ -407,6 +390,12 @@ class Legged:
             to_goal=jnp.linalg.norm((place - goal.points[0])[:2]),
         )
 
+    def _ways(self, task: Task, sensors: Sensors, carry: Carry) -> list[Float[Array, 3]]:
+        """To the next goal and to the one after it, in the robot's heading."""
+        goal = task.goal
+        targets = [goal.points[jnp.minimum(carry.reached + k, GOALS - 1)] for k in range(2)]
+        return [_turned_back(sensors, target - sensors["position"]) * goal.towards for target in targets]
+
     def _joints(self, sensors: Sensors, what: str) -> Float[Array, " n"]:
         return jnp.concatenate([sensors[f"{joint}_{what}"] for joint in self.robot.joints])
 
@@ -442,11 +431,6 @@ def _behind(thing: Float[Array, 3], goal: Float[Array, 3], robot: Float[Array, 3
     return thing.at[:2].add(-0.5 * (1.0 - aligned) * way)
 
 
-def _near(way: Float[Array, " k"]) -> Float[Array, " k"]:
-    """A way, its length in units of `SIGHT` and at most 1."""
-    return way / jnp.maximum(jnp.linalg.norm(way), SIGHT)
-
-
 def _heading(sensors: Sensors) -> Float[Array, 2]:
     """Unit vector ahead, seen from above."""
     forward = rotations.matrix(sensors["orientation"])[:2, 0]
@@ -457,6 +441,16 @@ def _turned_back(sensors: Sensors, vector: Float[Array, 3]) -> Float[Array, 3]:
     """A vector of the world in the robot's heading: ahead, left, up."""
     ahead = _heading(sensors)
     return jnp.stack([ahead @ vector[:2], ahead[0] * vector[1] - ahead[1] * vector[0], vector[2]])
+
+
+@partial(jax.jit, static_argnums=0)
+def _start(robot: Robot, task: Task) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """How high soles stand above the ground at the start, and how high a roof hangs above the trunk's origin."""
+    length, width, _ = robot.room
+    points = task.initial.base[:2] + grid(-length, length, width, 14, 9)
+    ground, base = task.goal.terrain, task.initial.base[2]
+    soles = base - robot.height(task.scene.segment_scale)
+    return soles - grounds.height(ground, points).max(), grounds.underside(ground, points).min() - base
 
 
 @dataclass(frozen=True)
@@ -476,13 +470,25 @@ class LeggedKind:
         boxes, rounds = grounds.slots_used(tasks.goal.terrain)
         return Legged(self.robot, boxes, rounds, bool(np.asarray(tasks.scene.thing.used).any()), show_goal)
 
-    def expert(self, scripts: Sequence[Any]) -> Any:
-        """There is no scripted gait.
+    def check(self, tasks: Task, names: Sequence[str]) -> None:
+        """Makes sure that the robot stands free where it starts."""
+        length, width, top = self.robot.room
+        leaves, structure = jax.tree.flatten(tasks)
+        leaves = [np.asarray(leaf) for leaf in leaves]
+        for index, name in enumerate(names):
+            row = jax.tree.unflatten(structure, [leaf[index] for leaf in leaves])
+            soles, roof = _start(self.robot, row)
+            if soles < -TOUCH or roof < top:
+                stands = f"rises {-soles:.2f} m above its soles"
+                way = stands if soles < -TOUCH else f"hangs {roof:.2f} m above its hips"
+                raise UsageError(
+                    f"{name}: the terrain {way} where the {self.name} starts: expected level ground and no roof within "
+                    f"{length} m ahead and behind and {width} m to both sides"
+                )
 
-        Raises:
-          UsageError: always.
-        """
-        raise UsageError(f"the {self.name} arena has no scripted expert: train a policy instead")
+    def expert(self, scripts: Sequence[Script]) -> Oracle:
+        """The oracles of several families as one policy."""
+        return Oracle.of(scripts, self.robot)
 
 
 QUADRUPED_KIND = LeggedKind(QUADRUPED, 600)

@@ -73,7 +73,10 @@ def terms(goal: Goal, motion: Motion, *, ease: tuple[float, float], stride: floa
     missing = ((motion.velocity - motion.wanted[:2]) ** 2).sum()
     pace = jnp.linalg.norm(motion.wanted[:2])
     ahead = (motion.velocity * motion.wanted[:2]).sum() / jnp.maximum(pace**2, 1e-3)
-    rising = 0.5 * (1.0 + jnp.cos(motion.lean)) * (0.4 + 0.6 * jnp.clip(motion.height / goal.height, 0.0, 1.0))
+    risen = jnp.clip(motion.height / goal.height, 0.0, 1.0)
+    # The last part is for standing still: paid to who lies, it would keep him there.
+    still = _falling(-risen, -0.9, 0.3) * jnp.exp(-missing / SIGMA)
+    rising = 0.5 * (1.0 + jnp.cos(motion.lean)) * (0.4 + 0.6 * risen) * (0.7 + 0.3 * still)
     bringing = 0.3 * jnp.exp(-jnp.maximum(motion.to_thing - 0.4, 0.0)) + 0.7 * jnp.exp(-motion.to_goal)
     by_aim = [jnp.exp(-missing / SIGMA), jnp.clip(ahead, 0.0, 1.0), rising, bringing]
     astray = jnp.exp(-(motion.astray**2) / SIGMA)

@@ -100,8 +100,6 @@ class Goal:
     """How many of them there are."""
     radius: Float[Array, ""]
     """A goal is reached within this distance, seen from above, metres."""
-    start: Float[Array, 2]
-    """Where the way to the first goal begins, metres."""
     speed: Float[Array, ""]
     """Towards goals, m/s: more is not paid for."""
     lowest: Float[Array, ""]
@@ -223,7 +221,6 @@ def task(
             points=places,
             count=jnp.int32(len(points)),
             radius=scalar(radius),
-            start=vector(start[:2]),
             speed=scalar(speed),
             lowest=scalar(lowest),
             tolerance=vector(tolerance),

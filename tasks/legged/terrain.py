@@ -193,6 +193,15 @@ def height(ground: Terrain, points: Float[Array, "p 2"]) -> Float[Array, " p"]:
     return jnp.concatenate(tops, -1).max(-1)
 
 
+def underside(ground: Terrain, points: Float[Array, "p 2"]) -> Float[Array, " p"]:
+    """How high the lowest box that one passes under hangs at points, metres; infinite where there is none."""
+    if not ground.box_pos.shape[0]:
+        return jnp.full(points.shape[0], jnp.inf)
+    _, inside = _faces(ground, points)
+    bottoms = ground.box_pos[:, 2] - ground.box_size[:, 2]
+    return jnp.where(inside & (ground.box_overhead > 0.5), bottoms, jnp.inf).min(-1)
+
+
 def _faces(ground: Terrain, points: Float[Array, "p 2"]) -> tuple[Float[Array, "p b 3"], Bool[Array, "p b"]]:
     """Where the vertical through a point meets the plane of each box's upper face, from the box's middle, and
     whether that is within the face."""

@@ -232,6 +232,9 @@ class TabletopKind:
         """Compiles the slots that stacked tasks use."""
         return Tabletop(rows.slots_used(tasks.scene), show_goal)
 
+    def check(self, tasks: Task, names: Sequence[str]) -> None:
+        """Whatever is put on the table can begin: the hand starts above it."""
+
     def expert(self, scripts: Sequence[Sequence[Waypoint]]) -> Expert:
         """The scripted experts of several families as one policy."""
         return Expert.of(scripts)

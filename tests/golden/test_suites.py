@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -261,6 +262,50 @@ def test_bad_files_name_the_entry(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(MtbenchError, match="x.toml: 'utf-8' codec"):
         suites.load(path)
+
+
+def test_legged_suites():
+    """All families, those held out apart; oracles certify twenty tasks of at least eighteen."""
+    legged = {name for name, family in registry.families().items() if family.arena != "tabletop"}
+    every, meta = suites.load("LOCO-MT"), suites.load("ML-LOCO")
+    assert set(every.families) == legged and set(suites.load("ALL").families) == set(registry.families())
+    assert {"quadruped"} == set(meta.arenas) and len(meta.splits["family"]) == 10 and not meta.show_goal
+    assert not any(suites.load(name).uncertified for name in ("ALL", "LOCO-MT", "LOCO20", "ML-LOCO"))
+    ids = [task_id for split in every.splits for task_id in every.task_ids(split)]
+    certified = Counter(task_id.family for task_id in ids if every.certificate(task_id) is not None)
+    assert sum(count >= 20 for count in certified.values()) >= 18
+    # Suites share tasks: what is certified in one is in the others.
+    for name in ("ALL", "LOCO20"):
+        other = suites.load(name)
+        for family in set(other.splits["iid"]) & legged:
+            assert other.splits["iid"][family] == every.splits["iid"][family]
+            assert other.open.get(family) == every.open.get(family)
+
+
+def test_open_tasks_are_listed_and_not_scored(tmp_path):
+    """The expert solves all tasks of reach, and of push one of four to train on and none of four held out."""
+    wanted = plan.custom(["reach", "push"], name="x", tasks={"train": 4, "iid": 4}, keep_open=True)
+    ids = [task_id for split in ("train", "iid") for task_id in wanted.candidates(split, "reach", 5)]
+    certified = {(task_id, 200): 1 for task_id in (*ids, wanted.candidates("train", "push", 2)[1])}
+    frozen = plan.freeze(wanted, certified)
+    assert frozen.open == {"push": (0, 2, 3, *range(1_000_000, 1_000_004))} and not frozen.uncertified
+    assert [len(frozen.splits["iid"][family]) for family in ("reach", "push")] == [4, 4]
+    assert frozen.certificate(frozen.task_id("train", "push", 1)) == 1
+    assert frozen.certificate(frozen.task_id("train", "push", 2)) is None
+    assert [str(i) for i in frozen.scored_ids("train", 2)] == ["reach/1/0", "reach/1/1", "push/1/1"]
+    path = tmp_path / "x.toml"
+    path.write_text(suites.to_toml(frozen))
+    assert suites.read(path) == frozen
+    path.write_text(suites.to_toml(frozen).replace('push = "0 2-3', 'push = "0 2-4', 1))
+    with pytest.raises(MtbenchError, match="open task push/4 is in no split"):
+        suites.read(path)
+    far = frozen.divided("far", "iid", {"far": {"push": Region.of({"goal_x": (0.05, 0.1)})}})
+    assert 0 < len(far.open["push"]) < 7
+    hard = replace(frozen, open={**frozen.open, "reach": frozen.splits["iid"]["reach"]})
+    with pytest.raises(UsageError, match="split iid: all tasks are open"):
+        evaluate(hard.envs("mujoco"), hard, RandomPolicy(4), name="random", protocol="ours", seed=0)
+    with pytest.raises(MtbenchError, match="push: its expert solves 1 of 5 tasks of split train within 200 steps"):
+        plan.freeze(replace(wanted, keep_open=False), certified)
 
 
 def test_changed_rows_are_refused():

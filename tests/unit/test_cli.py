@@ -162,6 +162,7 @@ def test_render_writes_a_video_that_moves(tmp_path):
 
     target = tmp_path / "expert.gif"
     words = ["--rows", "1", "--columns", "2", "--width", "64", "--height", "48", "--seconds", "0.5"]
+    words += ["--families", "push", "reach"]
     assert run("render", "STARTER", "--out", target, *words) == 0
     frames = imageio.mimread(target)
     assert len(frames) == 10 and frames[0].shape[:2] == (48, 128)
@@ -226,6 +227,10 @@ def test_stills_show_a_task_before_and_after(tmp_path):
         (["eval", "{tmp}/nothing"], "{tmp}/nothing"),
         (["eval", "{run}", "--suite", "MT10"], "acts on Sizes(observation="),
         (["eval", "{run}", "--step", "3"], "has no checkpoint of step 3, but of [256"),
+        (
+            ["eval", "{run}", "--suite", "STARTER-ALL"],
+            "was trained on near with arena tabletop, suite STARTER-ALL plays arena walker: choose a suite without",
+        ),
         (["eval", "nowhere:make"], "nowhere:make: --suite NAME says on which tasks"),
         (["render", "nowhere:make", "--suite", "MT1/reach"], "cannot import nowhere"),
         (["export", "{tmp}/nothing", "{tmp}/p"], "{tmp}/nothing holds no run"),
@@ -235,7 +240,11 @@ def test_stills_show_a_task_before_and_after(tmp_path):
         (["eval", "{run}", "--splits", "idd", "--out", "{tmp}/e"], "unknown split"),
         (["eval", "{run}", "--out", "/dev/null/e"], "cannot write to /dev/null/e"),
         (["render", "no-such-thing"], "unknown run folder, suite or family 'no-such-thing'"),
-        (["render", "reach", "--out", "{tmp}/x.avi"], "must end in .mp4, .gif or .png"),
+        (
+            ["render", "STARTER", "--families", "puhs", "--out", "{tmp}/x.gif"],
+            "STARTER, split iid 'puhs': did you mean",
+        ),
+        (["render", "reach", "--out", "{tmp}/x.avi"], "must end in .mp4, .gif, .webp or .png"),
         (["tasks", "rech"], "did you mean reach"),
         (["bench", "STARTER", "--lanes", "0"], "at least 1"),
     ],

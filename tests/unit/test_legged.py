@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -16,7 +17,7 @@ import mtbench.env
 import mtbench.suite as suites
 from mtbench import physics, registry
 from mtbench.errors import UsageError
-from mtbench.policy import RandomPolicy
+from mtbench.policy import RandomPolicy, act
 from mtbench.task import TaskId
 from mtbench.tasks.legged import rows, terrain
 from mtbench.tasks.legged.arena import QUADRUPED_KIND, Legged
@@ -59,8 +60,15 @@ def play(env):
 
 
 def test_the_scan_sees_what_a_ray_hits():
-    """Heights in closed form against MuJoCo's own rays, over a course with ramps, turned boxes and round bumps."""
-    for name in ("quadruped-slope", "sphere_bump_lips", "staircase_spiral", "sideways_ramp", "quadruped-rough"):
+    """Heights in closed form against MuJoCo's own rays, over courses with ramps, turned boxes, bumps and poles."""
+    for name in (
+        "quadruped-slope",
+        "sphere_bump_lips",
+        "staircase_spiral",
+        "sideways_ramp",
+        "agility_poles",
+        "quadruped-rough",
+    ):
         row = task(name, layout=321.0) if name == "quadruped-rough" else task(name)
         stacked = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], row)
         arena = QUADRUPED_KIND(stacked)
@@ -225,9 +233,54 @@ def test_doing_nothing_and_chance_succeed_nowhere(arena):
         assert not solved, f"actions of scale {scale} solve {solved}"
 
 
-def test_there_is_no_expert():
-    with pytest.raises(UsageError, match="no scripted expert"):
-        registry.arena("walker").expert([None])
+def test_a_robot_needs_room_to_start():
+    """An obstacle, a roof, and factors that make no task are refused with the task's name."""
+    stone, roof = terrain.box(0.3, 0.0, 0.2, 0.2, 0.1), terrain.box(0.0, 0.0, 0.5, 2.0, 0.1, bottom=0.3, overhead=True)
+    arena, row = registry.arena("quadruped"), task("quadruped-flat")
+    for boxes, words in (([stone], r"own/7: .* rises 0.09 m above its soles"), ([roof], "hangs .* above its hips")):
+        built = replace(row, goal=replace(row.goal, terrain=terrain.terrain(boxes)))
+        with pytest.raises(UsageError, match=words):
+            arena.check(jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], built), ["own/7"])
+    family = registry.family("quadruped-turn")
+    with pytest.raises(UsageError, match="quadruped-turn with turning = 0.1: no task"):
+        family.with_factors(0, {"turning": 0.1})
+
+    def build(factors):
+        return replace(family.build(factors), goal=replace(row.goal, terrain=terrain.terrain([stone])))
+
+    with pytest.raises(UsageError, match="quadruped-turn with turning = 1: the terrain rises"):
+        replace(family, build=build).with_factors(0, {"turning": 1.0})
+
+
+def test_a_task_looks_the_same_in_every_suite():
+    """Slots that other families fill and the object of others are neither seen nor felt."""
+    seen = []
+    for families in (("quadruped-flat",), ("quadruped-flat", "quadruped-push-ball", "agility_poles", "squeeze")):
+        suite = suites.Suite("legs", 1, "", families, 600, True, {"train": {}}, {}, {})
+        env = suite.envs("mujoco")["quadruped"]
+        row = jax.tree.map(lambda leaf: leaf[0], suite.rows([TaskId("quadruped-flat", 1, 3)]))
+        state, first = jax.jit(env.reset)(jax.random.key(0), row)
+        step, frames = jax.jit(env.step), [first.observation]
+        for _ in range(3):
+            state, timestep = step(state, jnp.full(env.action_size, 0.3))
+            frames.append(timestep.observation)
+        seen.append(jnp.stack(frames))
+    np.testing.assert_allclose(*seen, atol=1e-4)
+
+
+def test_an_oracle_acts_the_same_where_goals_are_hidden():
+    """It takes the goal from what experts are told."""
+    suite = suites.Suite("legs", 1, "", ("quadruped-push-ball", "squeeze"), 600, True, {"train": {}}, {}, {})
+    actions = []
+    for told in (True, False):
+        own = replace(suite, show_goal=told)
+        env, oracle = own.envs("mujoco")["quadruped"], own.expert()
+        row = jax.tree.map(lambda leaf: leaf[0], own.rows([TaskId("squeeze", 1, 3)]))
+        _, first = jax.jit(env.reset)(jax.random.key(0), row)
+        seen = jnp.count_nonzero(first.observation[-8:])
+        assert (seen > 0) == told
+        actions.append(act(env, oracle, jax.random.key(0), oracle.init_carry(jax.random.key(0)), first)[1])
+    np.testing.assert_allclose(*actions, atol=1e-6)
 
 
 def test_the_core_knows_nothing_of_robots():

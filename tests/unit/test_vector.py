@@ -137,6 +137,15 @@ def test_arenas_alternate_and_their_padding_is_inert(mixed):
     assert {name: env.horizon for name, env in suite.envs("mujoco").items()} == {"tabletop": 200, "walker": 500}
 
 
+def test_arenas_share_lanes_as_asked(mixed):
+    shares = {"walker": 2, "tabletop": 3}
+    lanes = mixed[0].vector_env(20, backend="mujoco", arena_shares=shares, stagger=False)
+    _, first = jax.jit(lanes.reset)(jax.random.key(0))
+    np.testing.assert_array_equal(first.arena, [0, 1, 0, 1, 0] * 4)
+    families = np.asarray(first.context).argmax(-1)
+    assert np.bincount(families).tolist() == [3, 3, 2, 2, 2, 8]
+
+
 def test_a_lane_among_other_arenas_plays_what_it_plays_alone(mixed):
     """The tabletop's lanes of the mixture and a `VectorEnv` of theirs alone, with other numbers in the padding."""
     suite, envs, lanes, actions, ((_, seen), _) = mixed
@@ -158,7 +167,14 @@ def test_bad_use(starter, mixed):
         mtbench.VectorEnv(env, tables["tabletop"], 5, suite.families, episodes_per_task=0)
     with pytest.raises(UsageError, match="unknown backend 'mujocu': did you mean mujoco"):
         suite.envs("mujocu")
-    with pytest.raises(UsageError, match="needs one per family, at least 6"):
+    with pytest.raises(UsageError, match="lanes = 5: a block of all arenas has 6"):
         mixed[0].vector_env(5, backend="mujoco")
-    with pytest.raises(UsageError, match="4 devices in blocks of 6 families: expected a multiple of 24"):
+    with pytest.raises(UsageError, match="4 devices in blocks of 6: expected a multiple of 24"):
         mixed[0].vector_env(36, backend="mujoco", mesh=Mesh(np.array(jax.devices()), ("lane",)))
+    for shares in ({}, {"tabletop": 1}, {"tabletop": 1, "walker": 0}, {"tabletop": 1, "walker": 1, "boat": 1}):
+        with pytest.raises(
+            UsageError, match="arena shares: expected a number of at least 1 for each of tabletop, walk"
+        ):
+            mixed[0].vector_env(24, backend="mujoco", arena_shares=shares)
+    with pytest.raises(UsageError, match="'STARTER' has one arena, tabletop; leave them out"):
+        suite.vector_env(24, backend="mujoco", arena_shares={"tabletop": 1})

@@ -12,6 +12,7 @@ from jaxtyping import Array
 from mtbench.task import Factor, Family, Task
 
 from .. import rows
+from ..oracle import Script
 from ..robots import HUMANOID, WALKER, Robot
 from ..terrain import box, terrain
 from .layout import LAYOUT, draws
@@ -97,7 +98,9 @@ def _families(robot: Robot, mass: float, run: tuple[float, float]) -> tuple[Fami
     pace = Factor("speed", 0.7, 1.2, "m/s", "towards the goals")
 
     def family(name: str, description: str, build: Callable, *factors: Factor) -> Family:
-        return Family(f"{robot.name}-{name}", robot.name, 1, description, (*factors, *body), partial(build, robot))
+        name, all_factors = f"{robot.name}-{name}", (*factors, *body)
+        expert = Script(robot.name, name)
+        return Family(name, robot.name, 1, description, all_factors, partial(build, robot), expert=expert)
 
     return (
         family(

@@ -113,9 +113,12 @@ def islands(x: Array, y: Array, gaps: Array, width: Any, tops: Array) -> list[Bo
 
 
 def stairs(risers: Array, end: Any, y: Any, width: Any, tops: Array) -> list[Box]:
-    """Steps with risers at these places along x. Each reaches a little under the next: there is no crack."""
+    """Steps with risers at these places along x. Each reaches a little under the next: there is no crack.
+
+    Every other one is a little narrower: faces in one plane flicker in pictures.
+    """
     ends = [*(risers[1:] + 0.05), end]
-    return [span(risers[i], ends[i], y, width, tops[i]) for i in range(len(ends))]
+    return [span(risers[i], ends[i], y, width - 0.002 * (i % 2), tops[i]) for i in range(len(ends))]
 
 
 def course(

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 from mtbench.task import Factor, Family, Task
 
 from .. import rows
+from ..oracle import Script
 from ..terrain import Box, pole, ramp
 from .body import BODY, FRICTION
 from .courses import (
@@ -383,15 +384,16 @@ def _agility_poles(factors: Mapping[str, Array]) -> Task:
 def _balance_beam(factors: Mapping[str, Array]) -> Task:
     """A beam over a pit, which bends at every goal.
 
-    The difficulty narrows it from 0.6 m to 0.15 m and shifts its bends to the side.
+    The difficulty narrows it from 1.2 m to 0.15 m and shifts its bends to the side.
     """
-    x, width = line(factors), grown(factors, 0.6, 0.15)
+    x, width = line(factors), grown(factors, 1.2, 0.15)
     y = inner(grown(factors, 0.0, factors["sway"]) * jitter(factors, rows.GOALS - 2))
     boxes = banks(x[0] + 0.2, x[-1] - 0.2)
     for i in range(rows.GOALS - 1):
         dx, dy = x[i + 1] - x[i], y[i + 1] - y[i]
         length = jnp.hypot(dx, dy) + width / 2
-        boxes.append(block(x[i] + dx / 2, y[i] + dy / 2, length, width, PIT, jnp.arctan2(dy, dx)))
+        # Where two overlap, a foot touches only one.
+        boxes.append(block(x[i] + dx / 2, y[i] + dy / 2, length, width, PIT - 0.002 * (1 + i % 2), jnp.arctan2(dy, dx)))
     return course(factors, boxes, x=x, y=y, pit=True)
 
 
@@ -403,6 +405,7 @@ def _family(name: str, build: Callable[[Mapping[str, Array]], Task], description
         description=f"{description} (difficulty {{difficulty:.2f}}).",
         factors=(DIFFICULTY, *own, LAYOUT, SPEED, *BODY),
         build=build,
+        expert=Script("quadruped", name),
     )
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array
 from mtbench.task import Factor, Family, Task
 
 from .. import rows
+from ..oracle import Script
 from ..robots import QUADRUPED
 from ..terrain import Box, Terrain, box, ramp, terrain
 from .body import BODY, FRICTION
@@ -143,8 +144,12 @@ def _crouch(factors: Mapping[str, Array]) -> Task:
     )
 
 
-def _family(name: str, description: str, build: Callable, *factors: Factor, **more: Any) -> Family:
-    return Family(f"quadruped-{name}", "quadruped", 1, description, (*factors, FRICTION, *BODY), build, **more)
+def _family(
+    name: str, description: str, build: Callable, *factors: Factor, oracle: str = "quadruped", **more: Any
+) -> Family:
+    name, all_factors = f"quadruped-{name}", (*factors, FRICTION, *BODY)
+    expert = Script(oracle, name)
+    return Family(name, "quadruped", 1, description, all_factors, build, expert=expert, **more)
 
 
 def _moves(factors: Mapping[str, Array]) -> Array:
@@ -168,7 +173,7 @@ GAITS: tuple[Family, ...] = (
         "flat",
         "Walk at {speed:.2f} m/s ahead and {sideways:.2f} m/s to the left, turning at {turning:.2f} rad/s.",
         _flat,
-        Factor("speed", -0.6, 1.4, "m/s", "velocity ahead that is asked for"),
+        Factor("speed", -0.8, 1.6, "m/s", "velocity ahead that is asked for"),
         Factor("sideways", -0.5, 0.5, "m/s", "velocity to the left"),
         Factor("turning", -1.0, 1.0, "rad/s", "turning to the left"),
         accept=_moves,
@@ -192,30 +197,31 @@ GAITS: tuple[Family, ...] = (
         "turn",
         "Turn in place at {turning:.2f} rad/s.",
         _turn,
-        Factor("turning", -1.5, 1.5, "rad/s", "turning to the left"),
+        Factor("turning", -2.5, 2.5, "rad/s", "turning to the left"),
         accept=_turns,
     ),
-    _family("backward", "Walk backwards at {speed:.2f} m/s.", _backward, Factor("speed", 0.3, 1.0, "m/s", "backwards")),
+    _family("backward", "Walk backwards at {speed:.2f} m/s.", _backward, Factor("speed", 0.3, 1.4, "m/s", "backwards")),
     _family(
         "sideways",
         "Walk sideways at {sideways:.2f} m/s.",
         _sideways,
-        Factor("sideways", -0.7, 0.7, "m/s", "velocity to the left"),
+        Factor("sideways", -0.9, 0.9, "m/s", "velocity to the left"),
         accept=_sides,
     ),
     _family(
         "stand-up",
         "Stand up from a fall, rolled by {roll:.2f} rad.",
         _stand_up,
-        Factor("roll", 1.5, float(np.pi), "rad", "from lying on a side to lying on the back"),
+        Factor("roll", 0.8, float(np.pi), "rad", "from leaning over to lying on the back"),
         Factor("pitch", -0.3, 0.3, "rad", "of the trunk at first"),
+        oracle="quadruped-stand-up",
     ),
     _family(
         "pushed",
         f"{_ALONG} while pushes change the velocity by {{push:.2f}} m/s.",
         _pushed,
         SPEED,
-        Factor("push", 0.4, 1.4, "m/s", "velocity that a push gives a robot of 12.4 kg"),
+        Factor("push", 0.5, 2.0, "m/s", "velocity that a push gives a robot of 12.4 kg"),
         Factor("push_angle", -3.14, 3.14, "rad", "direction of the first push"),
     ),
     _family(
@@ -223,7 +229,7 @@ GAITS: tuple[Family, ...] = (
         f"{_ALONG} with {{payload:.1f}} kg on the back.",
         _payload,
         SPEED,
-        Factor("payload", 2.0, 8.0, "kg", "mass of the load"),
+        Factor("payload", 3.0, 12.0, "kg", "mass of the load"),
     ),
     _family(
         "broken-joint",

@@ -11,6 +11,7 @@ from jaxtyping import Array
 from mtbench.task import Factor, Family, Task
 
 from .. import rows
+from ..oracle import Script
 from ..robots import QUADRUPED
 from ..terrain import terrain
 from .body import BODY, FRICTION
@@ -47,7 +48,8 @@ _WHERE = (
 def _family(thing: str, description: str, *own: Factor) -> Family:
     build = partial(_build, ball=thing == "ball")
     factors = (*_WHERE, *own, FRICTION, *BODY)
-    return Family(f"quadruped-push-{thing}", "quadruped", 1, description, factors, build)
+    name = f"quadruped-push-{thing}"
+    return Family(name, "quadruped", 1, description, factors, build, expert=Script("quadruped", name))
 
 
 THINGS: tuple[Family, ...] = (

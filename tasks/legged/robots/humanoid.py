@@ -156,6 +156,7 @@ HUMANOID = Robot(
     limbs=("torso", *(f"{side}_{part}" for side in SIDES for part in _MASSES)),
     base_mass=BASE_MASS,
     height=_height,
+    room=(0.2, 0.25, 0.6),
     planar=False,
     scan=grid(-0.3, 1.2, 0.3, 11, 5),
     ease=(3.0, 12.0),

@@ -80,6 +80,7 @@ QUADRUPED = Robot(
     limbs=tuple(f"{leg}_{part}" for leg in LEGS for part in _MASSES),
     base_mass=5.2,
     height=_height,
+    room=(0.32, 0.18, 0.08),
     planar=False,
     scan=grid(-0.3, 0.9, 0.3, 9, 5),
     ease=(3.0, 12.0),

@@ -23,7 +23,7 @@ ACROSS = (0.70710678, -0.70710678, 0.0, 0.0)
 FELT = {"contype": 0, "conaffinity": 1}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Robot:
     """A robot: its model, and what its joints, feet and segments are called in it."""
 
@@ -48,6 +48,9 @@ class Robot:
     """kg"""
     height: Callable[[Float[Array, 2]], Any]
     """Height of the trunk's origin above the ground in the stance, for lengths of segments relative to its own."""
+    room: tuple[float, float, float]
+    """What it takes up in the stance: ahead as behind and to the left as to the right of the trunk's origin, and above
+    it, metres."""
     planar: bool
     """Whether it moves in the plane y = 0 only."""
     scan: Float[np.ndarray, "p 2"]

@@ -92,6 +92,7 @@ WALKER = Robot(
     limbs=tuple(f"{side}_{segment}" for side in SIDES for segment in SEGMENTS),
     base_mass=BASE_MASS,
     height=_height,
+    room=(0.2, 0.2, 0.5),
     planar=True,
     scan=grid(-0.3, 1.5, 0.0, 13, 1),
     ease=(3.0, 12.0),
