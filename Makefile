@@ -1,12 +1,14 @@
-# make demo | make test | make lint | make bench | make clean
+# make demo | make test | make lint | make pictures | make bench | make clean
 PYTHON ?= $(shell sh scripts/find_python)
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUN ?= runs/demo
 DEMO_STEPS ?= 4000000
+SHOWN := staircase_walking box_jump_uneven flush_a_frame quadruped-push-box \
+	walker-run walker-stairs humanoid-walk humanoid-run
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test lint pictures bench clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +33,13 @@ lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# The README's pictures and video: every family, and oracles on their ground.
+pictures: setup
+	@$(BIN)/mtbench render MT50 --stills docs/images/families.png --force
+	@$(BIN)/mtbench render LOCO-MT --stills docs/images/legs.png --columns 4 --force
+	@$(BIN)/mtbench render LOCO-MT --out docs/images/legs.webp --families $(SHOWN) \
+		--rows 2 --columns 4 --width 240 --height 180 --seconds 8 --fps 12 --force
 
 bench: setup
 	@sh scripts/bench $(VENV)
