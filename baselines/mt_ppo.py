@@ -81,7 +81,7 @@ class MTPPOConfig:
     initial_std: float = 1.0
     """Standard deviation of the first actions."""
     multi_head: bool = True
-    """Give each family a last layer and a standard deviation of its own (multi-head, as in Meta-World's MTMH)."""
+    """Give each family a last layer of its own (multi-head, as in Meta-World's MTMH), beside its standard deviation."""
 
     @property
     def num_updates(self) -> int:
@@ -164,7 +164,7 @@ class MTPPOPolicy:
         return {
             "hidden": list(self.actor.hidden),
             "activation": self.actor.activation,
-            "multi_head": self.actor.heads > 0,
+            "multi_head": self.actor.multi_head,
             "layouts": list(self.observations.layouts),
             "deterministic": self.deterministic,
         }
@@ -180,8 +180,7 @@ class MTPPOPolicy:
         deterministic: bool,
     ) -> MTPPOPolicy:
         """A policy that has learnt nothing."""
-        heads = sizes.context if multi_head else 0
-        actor = GaussianActor(tuple(hidden), sizes.action, activation, heads=heads)
+        actor = GaussianActor(tuple(hidden), sizes.action, sizes.context, activation, multi_head=multi_head)
         params = actor.init(jax.random.key(0), jnp.zeros(sizes.observation + sizes.context))
         return cls(params, LayoutMoments.init(sizes.observation, tuple(layouts)), actor, deterministic)
 
@@ -279,12 +278,11 @@ class MTPPO:
         env_key, learner_key = jax.random.split(key)
         env_state, timestep = env.reset(env_key)
         inputs = jnp.zeros(env.observation_size + env.context_size)
-        heads = env.context_size if config.multi_head else 0
 
         def init_seed(seed: Array) -> Learner:
             key, actor_key, critic_key = jax.random.split(jax.random.fold_in(learner_key, seed), 3)
-            actor = self._actor(env.action_size, heads).init(actor_key, inputs)
-            params = {"actor": actor, "critic": self._critic(heads).init(critic_key, inputs)}
+            actor = self._actor(env.action_size, env.context_size).init(actor_key, inputs)
+            params = {"actor": actor, "critic": self._critic(env.context_size).init(critic_key, inputs)}
             return Learner(
                 key=key,
                 params=params,
@@ -321,11 +319,14 @@ class MTPPO:
 
         return jax.vmap(value_seed)(state.learner, jax.tree.map(self._split_seeds, timestep)).reshape(-1)
 
-    def _actor(self, action_size: int, heads: int) -> GaussianActor:
+    def _actor(self, action_size: int, families: int) -> GaussianActor:
         config = self.config
-        return GaussianActor(config.policy_hidden, action_size, config.activation, config.initial_std, heads)
+        return GaussianActor(
+            config.policy_hidden, action_size, families, config.activation, config.initial_std, config.multi_head
+        )
 
-    def _critic(self, heads: int) -> MLP:
+    def _critic(self, families: int) -> MLP:
+        heads = families if self.config.multi_head else 0
         return MLP(self.config.critic_hidden, 1, activation=self.config.activation, heads=heads)
 
     @property
@@ -338,8 +339,8 @@ class MTPPO:
         return distribution
 
     def _value(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch"]:
-        _, heads = _sizes(params["actor"])
-        value: Any = self._critic(heads).apply(params["critic"], inputs)
+        _, families = _sizes(params["actor"])
+        value: Any = self._critic(families).apply(params["critic"], inputs)
         return value[..., 0]
 
     # ── One update: rollout, advantages, loss, gradient steps ──
@@ -491,9 +492,9 @@ def _used(mask: Float[np.ndarray, "family action"], context: Float[Array, "*lane
 
 
 def _sizes(actor: Any) -> tuple[int, int]:
-    """The action's size, and the number of heads, of a policy's parameters."""
-    heads, action_size = actor["params"]["log_std"].shape
-    return action_size, heads - 1
+    """The action's size, and the context's, of a policy's parameters."""
+    rows, action_size = actor["params"]["log_std"].shape
+    return action_size, rows - 1
 
 
 def _fold(key: jax.Array, *numbers: int | Array) -> jax.Array:

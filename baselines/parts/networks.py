@@ -83,23 +83,26 @@ class Gaussian:
 
 
 class GaussianActor(nn.Module):
-    """A policy whose mean is an MLP of its input and whose standard deviation is a parameter, one for each head.
+    """A policy whose mean is an MLP of its input and whose standard deviation is a parameter, one for each family.
 
     A standard deviation that follows the observation learnt more slowly when tried.
     """
 
     hidden: tuple[int, ...]
     action_size: int
+    families: int
+    """Length of the context, with which the input ends: by how much each family's standard deviation counts."""
     activation: Activation = "tanh"
     initial_std: float = 1.0
-    heads: int = 0
-    """See `MLP`."""
+    multi_head: bool = False
+    """Whether each family has a last layer of its own too, see `MLP.heads`."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Gaussian:
         """Distribution of the action."""
-        mean = MLP(self.hidden, self.action_size, 0.01, self.activation, self.heads)(x)
+        heads = self.families if self.multi_head else 0
+        mean = MLP(self.hidden, self.action_size, 0.01, self.activation, heads)(x)
         start = nn.initializers.constant(float(np.log(self.initial_std)))
-        log_std = self.param("log_std", start, (self.heads + 1, self.action_size))
-        log_std = head_weights(x, self.heads) @ log_std
+        log_std = self.param("log_std", start, (self.families + 1, self.action_size))
+        log_std = head_weights(x, self.families) @ log_std
         return Gaussian(mean, jnp.clip(log_std, -5.0, 1.0))
