@@ -29,6 +29,12 @@ def mtbench(*arguments: str) -> None:
     subprocess.run(command, check=True)
 
 
+def train_or_resume(suite: str, run: Path, *flags: str) -> None:
+    """Trains in a folder; a training that was interrupted there goes on."""
+    how = ["--resume"] if (run / "run.json").exists() else []
+    mtbench("train", suite, "--run-dir", str(run), *flags, *how)
+
+
 def metrics(run: Path) -> list[dict]:
     """What a run has logged, line by line."""
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]

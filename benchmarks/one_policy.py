@@ -5,8 +5,7 @@
 Trains MT-PPO on ALL, its lanes shared out among arenas (`SHARES`): by families, legs would have less than half of them
 and a humanoid too few to learn to walk. Then trains a specialist on each arena's part of ALL for as many steps as the
 one policy had in that arena, with as many lanes. All are scored on the same held-out tasks, arena by arena: success,
-and the paired difference to chance. Trainings go on where they were
-interrupted.
+and the paired difference to chance. Trainings go on where they were interrupted.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from learning import HERE, metrics, mtbench
+from learning import HERE, metrics, mtbench, train_or_resume
 from machine import describe
 
 import mtbench.suite as suites
@@ -54,8 +53,7 @@ def part(whole: suites.Suite, arena: str) -> suites.Suite:
 def train(suite: str, run: Path, steps: int, seeds: int, lanes: int, flags: list[str]) -> float:
     """Trains and scores; minutes of training."""
     size = ["--total-steps", str(steps), "--num-seeds", str(seeds), "--lanes", str(lanes)]
-    how = ["--resume"] if (run / "run.json").exists() else []
-    mtbench("train", suite, "--run-dir", str(run), *size, *FLAGS, *flags, *how)
+    train_or_resume(suite, run, *size, *FLAGS, *flags)
     mtbench("eval", str(run), "--force")
     return metrics(run)[-1]["seconds"] / 60
 

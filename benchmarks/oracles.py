@@ -13,7 +13,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from learning import mtbench
+from learning import mtbench, train_or_resume
 
 from mtbench import files, plan, registry, suite
 
@@ -63,8 +63,7 @@ def train(oracle: Oracle, runs: Path, out: Path) -> None:
         files.write(path, suite.to_toml(plan.freeze(wanted)))
     size = ["--total-steps", str(oracle.steps), "--lanes", str(oracle.lanes)]
     size += ["--initial-std", str(oracle.initial_std)]
-    how = ["--resume"] if (run / "run.json").exists() else []
-    mtbench("train", str(path), "--run-dir", str(run), *size, *FLAGS, *how)
+    train_or_resume(str(path), run, *size, *FLAGS)
     mtbench("export", str(run), str(out / oracle.what), "--force")
 
 

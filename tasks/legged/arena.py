@@ -121,7 +121,7 @@ class Legged:
     @property
     def observation_size(self) -> int:
         """See `Arena.observation_size`."""
-        return sum(observation.layout(self.robot).values())
+        return observation.size(self.robot)
 
     def causes(self, task: Task) -> Causes:
         """See `Arena.causes`."""

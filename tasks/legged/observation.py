@@ -40,6 +40,11 @@ def layout(robot: Robot) -> dict[str, int]:
     }
 
 
+def size(robot: Robot) -> int:
+    """Length of the observation."""
+    return sum(layout(robot).values())
+
+
 def goal_parts(
     robot: Robot, wanted: Float[Array, 3], height: Float[Array, ""], ways: Sequence[Float[Array, 3]]
 ) -> dict[str, Float[Array, " k"]]:

@@ -21,7 +21,8 @@ from mtbench.env import TimeStep
 from mtbench.errors import MtbenchError
 from mtbench.policy import PolicyInput
 
-from .observation import GOAL_PARTS, HEIGHT, NEXT_TARGET, TARGET, WANTED, goal_parts, layout
+from . import observation
+from .observation import GOAL_PARTS, HEIGHT, NEXT_TARGET, TARGET, WANTED, goal_parts
 from .robots import Robot
 
 FOLDER = Path(__file__).parent / "oracles"
@@ -51,7 +52,7 @@ class Oracle:
     @staticmethod
     def of(scripts: Sequence[Script], robot: Robot) -> Oracle:
         """The players of several families, in the suite's order."""
-        size = sum(layout(robot).values())
+        size = observation.size(robot)
         names = tuple(dict.fromkeys(script.oracle for script in scripts))
         policies, contexts = zip(*(_load(name, size) for name in names), strict=True)
         for script in scripts:
@@ -70,14 +71,14 @@ class Oracle:
 
     def act(self, key: jax.Array, carry: tuple[()], timestep: TimeStep) -> tuple[tuple[()], Float[Array, " a"]]:
         """What the family's oracle does; it knows the goal also where that is hidden."""
-        rows, size = timestep.quantities, sum(layout(self.robot).values())
+        rows, size = timestep.quantities, observation.size(self.robot)
         goal = goal_parts(self.robot, rows[WANTED], rows[HEIGHT, 1], [rows[TARGET], rows[NEXT_TARGET]])
         tail = jnp.concatenate([goal[part] for part in GOAL_PARTS])
-        observation = timestep.observation[:size].at[size - tail.size :].set(tail)
+        told = timestep.observation[:size].at[size - tail.size :].set(tail)
         no = jnp.zeros((), bool)
         actions = []
         for policy, contexts in zip(self.policies, self.contexts, strict=True):
-            seen = PolicyInput(observation, contexts[timestep.family], timestep.reward, no, no)
+            seen = PolicyInput(told, contexts[timestep.family], timestep.reward, no, no)
             actions.append(policy.act(key, (), seen)[1])
         return carry, jnp.stack(actions)[self.chosen[timestep.family]]
 
