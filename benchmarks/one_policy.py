@@ -1,6 +1,6 @@
 """One policy for all arenas, beside chance and beside a specialist for each arena.
 
-    python benchmarks/one_policy.py --steps 21000000 --seeds 3
+    python benchmarks/one_policy.py --steps 18000000 --seeds 3
 
 Trains MT-PPO on ALL, its lanes shared out among arenas (`SHARES`): by families, legs would have less than half of them
 and a humanoid too few to learn to walk. Then trains a specialist on each arena's part of ALL for as many steps as the
@@ -75,7 +75,7 @@ def scores(run: Path, families: tuple[str, ...]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=21_000_000, help="environment steps of each seed on ALL")
+    parser.add_argument("--steps", type=int, default=18_000_000, help="environment steps of each seed on ALL")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lanes", type=int, default=560, help="of each seed on ALL")
     parser.add_argument("--runs", type=Path, default=Path("runs/one-policy"))

@@ -35,6 +35,8 @@ RISING = 3.0
 """How much farther an action moves a joint's target when standing up: to roll over takes more than a stride."""
 LIFTED, PLANTED = 0.03, 0.012
 """Metres above the ground from which on a foot is lifted, and up to which it is set down."""
+TALL = 0.88
+"""Share of the height asked for below which a trunk keeps no velocity: no gait of the oracles sinks that low."""
 TOUCH = 0.005
 """Metres by which the ground may be above the soles at the start."""
 DEPTH = 0.5
@@ -228,7 +230,9 @@ class Legged:
             lead = lead + self.timestep / (2 * self.robot.stride) * (left - right - lead)
 
         error = jnp.abs(average - motion.wanted)
-        tracks = (jnp.linalg.norm(error[:2]) < goal.tolerance[0]) & (error[2] < goal.tolerance[1])
+        # Who sinks into a wide split withstands pushes without a step.
+        tall = motion.height > TALL * goal.height
+        tracks = tall & (jnp.linalg.norm(error[:2]) < goal.tolerance[0]) & (error[2] < goal.tolerance[1])
         stands = (motion.lean < rewards.LEVEL) & (motion.height > 0.8 * goal.height)
         steady = stands & (jnp.linalg.norm(motion.velocity) < 0.3)
         kept = jnp.select(

@@ -235,17 +235,22 @@ def task(
     )
 
 
-def pushes(impulse: Any, angle: Any, *, first: float = 1.0, every: float = 1.5, duration: float = 0.1) -> Pushes:
+def pushes(
+    impulse: Any, angle: Any, *, first: float = 1.0, every: float = 1.5, duration: float = 0.1, planar: bool = False
+) -> Pushes:
     """Pushes from all around, one after the other.
 
     Args:
       impulse: of each, N s.
       angle: direction of the first, radians; the golden angle lies between one and the next.
+      planar: whether they come straight from ahead or behind, whichever is nearer to their direction.
       first: when it comes, seconds.
       every: seconds from one to the next.
       duration: of each, seconds.
     """
     number = jnp.arange(PUSHES)
     directions = angle + number * np.pi * (3.0 - np.sqrt(5.0))
+    if planar:
+        directions = jnp.where(jnp.cos(directions) > 0.0, 0.0, np.pi)
     flat = jnp.stack([jnp.cos(directions), jnp.sin(directions), jnp.zeros(PUSHES)], -1)
     return Pushes(first + every * number, jnp.full(PUSHES, duration), scalar(impulse) / duration * flat)
