@@ -1,11 +1,11 @@
 """One policy for all arenas, beside chance and beside a specialist for each arena.
 
-    python benchmarks/one_policy.py --steps 18000000 --seeds 3
+    python benchmarks/one_policy.py --steps 24000000 --seeds 3
 
 Trains MT-PPO on ALL, its lanes shared out among arenas (`SHARES`): by families, legs would have less than half of them
-and a humanoid too few to learn to walk. Then trains a specialist on each arena's part of ALL for as many steps as the
-one policy had in that arena, with as many lanes. All are scored on the same held-out tasks, arena by arena: success,
-and the paired difference to chance. Trainings go on where they were interrupted.
+and two-legged robots too few to learn to walk. Then trains a specialist on each arena's part of ALL for as many steps
+as the one policy had in that arena, with as many lanes. All are scored on the same held-out tasks, arena by arena:
+success, and the paired difference to chance. Trainings go on where they were interrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mtbench import files
 from mtbench.score import read_episodes, scorecard
 from mtbench.score.scorecard import format_estimate
 
-SHARES = {"tabletop": 3, "quadruped": 4, "walker": 2, "humanoid": 5}
+SHARES = {"tabletop": 4, "quadruped": 5, "walker": 5, "humanoid": 10}
 FLAGS = [
     *("--no-multi-head", "--epochs", "3", "--initial-std", "0.7"),
     *("--policy-hidden", "256", "128", "--critic-hidden", "256", "128"),
@@ -75,9 +75,9 @@ def scores(run: Path, families: tuple[str, ...]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=18_000_000, help="environment steps of each seed on ALL")
+    parser.add_argument("--steps", type=int, default=24_000_000, help="environment steps of each seed on ALL")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--lanes", type=int, default=560, help="of each seed on ALL")
+    parser.add_argument("--lanes", type=int, default=576, help="of each seed on ALL")
     parser.add_argument("--runs", type=Path, default=Path("runs/one-policy"))
     parser.add_argument("--out", type=Path, default=HERE / "results" / "one-policy.json")
     arguments, flags = parser.parse_known_args()
