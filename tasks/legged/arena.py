@@ -36,7 +36,7 @@ RISING = 3.0
 LIFTED, PLANTED = 0.03, 0.012
 """Metres above the ground from which on a foot is lifted, and up to which it is set down."""
 TALL = 0.88
-"""Share of the height asked for below which a trunk keeps no velocity: no gait of the oracles sinks that low."""
+"""Share of the height asked for below which a trunk keeps no velocity."""
 TOUCH = 0.005
 """Metres by which the ground may be above the soles at the start."""
 DEPTH = 0.5
