@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,7 +17,9 @@ CHUNK = 50
 """Steps per timed call."""
 
 
-def measure(suite: Suite, backend: str, lanes: int, seconds: float = 10.0) -> dict[str, Any]:
+def measure(
+    suite: Suite, backend: str, lanes: int, seconds: float = 10.0, ready: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
     """Whole environment steps per second: physics, sensors, observation, reward, auto-reset with new tasks.
 
     Args:
@@ -24,9 +27,10 @@ def measure(suite: Suite, backend: str, lanes: int, seconds: float = 10.0) -> di
       backend: physics.
       lanes: environments stepped at once.
       seconds: least time to measure, after compilation and one warm-up call.
+      ready: called when all is compiled, before anything is timed.
 
     Returns:
-      Figures by name; memory is the process's peak, in MB.
+      Figures by name; memory is the process's peak, and an accelerator's (0 without one), in MB.
     """
     env = suite.vector_env(lanes, "train", backend)
     begin = time.perf_counter()
@@ -46,6 +50,7 @@ def measure(suite: Suite, backend: str, lanes: int, seconds: float = 10.0) -> di
     begin = time.perf_counter()
     compiled = jax.jit(chunk, donate_argnums=0).lower(state, jax.random.key(0)).compile()
     compile_seconds = time.perf_counter() - begin
+    ready()
     state, _, _ = compiled(state, jax.random.key(1))
     jax.block_until_ready(state)
     rates, diverged, begin, calls = [], 0, time.perf_counter(), 0
@@ -77,6 +82,7 @@ def measure(suite: Suite, backend: str, lanes: int, seconds: float = 10.0) -> di
         "bytes_per_lane": (sum(size for _, size in nbytes) - table_bytes) // lanes,
         "task_table_bytes": table_bytes,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
+        "device_peak_memory_mb": (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", 0) / 1024.0**2,
         "diverged": diverged,
         "device": jax.devices()[0].device_kind,
     }

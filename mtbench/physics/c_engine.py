@@ -99,12 +99,19 @@ def _row(state: State) -> Array:
     return jnp.concatenate([part for part in parts if part.size])
 
 
+def _cores() -> int:
+    """Cores that this process may use: a container or `taskset` allows fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class _Pool:
     """A `mujoco.batch.Batch` for one number of lanes, used under a lock: it serves one call at a time."""
 
     def __init__(self, model: mujoco.MjModel, fields: Fields, lanes: int):
         # To wake a thread takes as long as eight lanes' steps.
-        self.batch = mujoco.batch.Batch(model, lanes, nthread=min(max(1, lanes // 8), os.cpu_count() or 1))
+        self.batch = mujoco.batch.Batch(model, lanes, nthread=min(max(1, lanes // 8), _cores()))
         self.fields = fields
         self.model_fields = {name: self.batch.expand(name) for name in fields.names}
         self.views = [self.batch.bind(name) for name in ("qpos", "qvel", "act", "qacc_warmstart")]
