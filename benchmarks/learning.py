@@ -16,6 +16,7 @@ from pathlib import Path
 
 from machine import describe
 
+import mtbench.suite as suites
 from mtbench import files
 
 HERE = Path(__file__).parent
@@ -119,8 +120,11 @@ def report(run: Path, suite: str, out: Path) -> Path:
     seeds = len(lines[-1]["episodes"])
     told = f"MT-PPO on {suite}, {seeds} training seed{'s' if seeds > 1 else ''}"
     plot(lines, told, out / f"{name}.png")
-    about = f"{record['env_steps'] / 1e6:.1f} M steps each, {record['wall_minutes']:.0f} minutes in all"
-    files.write(out / f"{name}.md", f"# {told}\n\n{about}. Success is about {card['claim']}.\n\n{table(card)}")
+    about = f"{record['env_steps'] / 1e6:.1f} M steps each, {record['wall_minutes']:.0f} minutes in all."
+    about += f" Success is about {card['claim']}."
+    if suites.load(suite).open:
+        about += " Training tasks here are those that an expert solves; the curve counts the open ones too."
+    files.write(out / f"{name}.md", f"# {told}\n\n{about}\n\n{table(card)}")
     # Thousands of tasks, one by one, are in the run's episodes table; here they would hide the rest.
     for split in card["splits"].values():
         for policy in split["policies"].values():

@@ -51,6 +51,8 @@ def _portable(argument: str) -> str:
     if os.sep not in value or any(c.isspace() for c in value):
         return argument
     path = Path(os.path.abspath(value))
+    if not Path(value).is_absolute() and not path.exists():
+        return argument  # the name of a suite, say
     return flag + equals + (str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name)
 
 
