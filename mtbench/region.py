@@ -16,6 +16,8 @@ Intervals = tuple[tuple[float, float], ...]
 Box = tuple[tuple[str, Intervals], ...]
 """Intervals by factor, sorted by name; other factors are free."""
 
+_LISTS = ("withheld", "one_of")
+"""What a region's table may hold beside factors."""
 _EDGE = 1e-6
 """Values are computed in float32: one that is so little outside an interval, relative to its ends, is on its edge."""
 
@@ -28,32 +30,53 @@ class Region:
     """Draws are uniform over the union of a factor's intervals; a factor that is not named has its whole range."""
     withheld: tuple[Box, ...] = ()
     """Combinations that are left out: draws for which all factors of a box lie within it, each by itself allowed."""
+    one_of: tuple[Box, ...] = ()
+    """Alternatives that take turns over task seeds; a factor named there has these intervals, not those of `within`."""
 
     @classmethod
-    def of(cls, within: Mapping[str, Any] | None = None, withheld: Sequence[Mapping[str, Any]] = ()) -> Region:
+    def of(
+        cls,
+        within: Mapping[str, Any] | None = None,
+        withheld: Sequence[Mapping[str, Any]] = (),
+        one_of: Sequence[Mapping[str, Any]] = (),
+    ) -> Region:
         """A region as a person writes it.
 
         Args:
           within: by factor a value, (low, high), or a list of these pairs.
           withheld: the same for every combination.
+          one_of: the same for every alternative.
 
         Raises:
           UsageError: names the factor and what was expected.
         """
-        return cls(_box(within or {}), tuple(_box(box) for box in withheld))
+        return cls(_box(within or {}), *(tuple(map(_box, boxes)) for boxes in (withheld, one_of)))
 
     def table(self) -> dict[str, Any]:
-        """The region as plain lists: `Region.of` of its entries, `withheld` apart, gives it back."""
+        """The region as plain lists: `Region.of` of its entries, those of `_LISTS` apart, gives it back."""
 
         def plain(box: Box) -> dict[str, Any]:
             return {name: [list(interval) for interval in intervals] for name, intervals in box}
 
-        return plain(self.within) | ({"withheld": [plain(box) for box in self.withheld]} if self.withheld else {})
+        lists = {name: [plain(box) for box in getattr(self, name)] for name in _LISTS}
+        return plain(self.within) | {name: boxes for name, boxes in lists.items() if boxes}
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Region:
         """The inverse of `table`."""
-        return cls.of({name: value for name, value in table.items() if name != "withheld"}, table.get("withheld", ()))
+        within = {name: value for name, value in table.items() if name not in _LISTS}
+        return cls.of(within, **{name: table.get(name, ()) for name in _LISTS})
+
+    @cached_property
+    def alternatives(self) -> tuple[Region, ...]:
+        """The regions that take turns: the task with seed s is drawn from number s modulo their count."""
+        boxes = (dict(self.within) | dict(box) for box in self.one_of or ((),))
+        return tuple(Region(tuple(sorted(box.items())), self.withheld) for box in boxes)
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """All boxes by which the region is described."""
+        return (self.within, *self.withheld, *self.one_of)
 
     def contains(self, factors: Mapping[str, Any]) -> Any:
         """Whether factor values lie in the region; values may be numbers or arrays of one shape, also traced ones.
@@ -61,7 +84,9 @@ class Region:
         Raises:
           KeyError: a factor of the region has no value.
         """
-        inside = _inside(self.within, factors)
+        inside: Any = False
+        for one in self.alternatives:
+            inside = inside | _inside(one.within, factors)
         for box in self.withheld:
             inside = inside & ~_inside(box, factors)
         return inside
@@ -79,6 +104,7 @@ class Region:
             )
 
         parts = [told(self.within)] if self.within else []
+        parts += [f"or with {told(box)}" for box in self.one_of]
         return "; ".join(parts + [f"not together: {told(box)}" for box in self.withheld]) or "whole"
 
 

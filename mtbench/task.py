@@ -84,6 +84,11 @@ class Family:
 
     def samples(self, seeds: Int[ArrayLike, " task"], region: Region = WHOLE) -> dict[str, Float[Array, " task"]]:
         """Factor values of the tasks with these seeds: the same for ever, whatever else is registered."""
+        if len(region.alternatives) > 1:
+            turns = [self.samples(seeds, one) for one in region.alternatives]
+            turn = jnp.asarray(seeds) % len(turns)
+            return jax.tree.map(lambda *values: jnp.stack(values)[turn, jnp.arange(len(turn))], *turns)
+        (region,) = region.alternatives
         steps = _steps(np.uint32(zlib.crc32(self.name.encode())), self.version, seeds, len(self.factors))
         within = dict(region.within)
         draws = {
@@ -119,7 +124,7 @@ class Family:
           UsageError: a factor is unknown, or an interval leaves its range.
         """
         factors = {factor.name: factor for factor in self.factors}
-        for name, intervals in (entry for box in (region.within, *region.withheld) for entry in box):
+        for name, intervals in (entry for box in region.boxes for entry in box):
             if name not in factors:
                 raise unknown_name(f"factor of {self.name}", name, factors)
             whole = factors[name]

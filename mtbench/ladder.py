@@ -1,0 +1,136 @@
+"""The ladder of splits: parts of a family's factor space that lie ever further from what is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from .errors import UsageError, unknown_name
+from .region import Box, Region
+from .task import Factor, Family
+
+REACH = 2.0
+"""A factor's range over its training range: training has the middle half of it."""
+BAND = 0.2
+"""Half width of the band around the middle that training leaves out, of the training range's half width."""
+SHELLS = {"extrapolation": (1.0, 1.25), "extrapolation-1.5": (1.25, 1.5), "extrapolation-2": (1.5, 2.0)}
+"""Split to how far its tasks lie beyond training: distance from the middle over the training range's half width."""
+CORNER = 1 / 3
+"""A withheld combination has both factors above this share of the training range's half width."""
+MOST_PAIRS = 3
+"""Pairs of factors of a family whose corner training leaves out."""
+SPLITS = ("train", "iid", "interpolation", *SHELLS, "combination", "embodiment")
+"""The rungs that are regions; held-out families are a rung of their own."""
+_GAP = 0.02
+"""What lies so near to training, in its half widths, is in no split: a test task must differ from a training task."""
+_DECIMALS = 6
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a factor's value lies, seen from the values that training has."""
+
+    rung: str
+    """`seen`, `interpolation` (between training values) or `extrapolation` (beyond them)."""
+    side: str
+    """`low` or `high` of the middle of the range."""
+    distance: float
+    """From the middle, in half widths of the training range: above 1 is beyond it."""
+
+
+def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = ()) -> dict[str, Region]:
+    """The regions of a family's splits: pure functions of factor values.
+
+    Training has each factor's middle half without a band around its middle, and never the upper thirds of two
+    neighbouring factors at once. Each other split leaves that in one respect and keeps to it in all others:
+    `interpolation` has one factor in its band, the shells of `extrapolation` have one factor beyond its training
+    range, on one side, `combination` has a pair that was withheld, `embodiment` has all of the body's factors beyond
+    their training ranges at once. Within a split, the factors and sides take turns over the tasks.
+
+    Args:
+      family: whose factors.
+      body: factors that make the robot another one; they are seen and left out for `embodiment` alone.
+      fixed: factors that are as in the whole family, in every split: numbers that only shuffle a layout, say.
+
+    Returns:
+      Region by split of `SPLITS`; splits for which the family has no factor are left out.
+
+    Raises:
+      UsageError: a factor is unknown, or the family has none to climb on.
+    """
+    factors = {factor.name: factor for factor in family.factors}
+    for name in (*body, *fixed):
+        if name not in factors:
+            raise unknown_name(f"factor of {family.name}", name, factors)
+    free = [f for f in family.factors if f.name not in fixed and f.high > f.low]
+    own = [f for f in free if f.name not in body]
+    if not own:
+        raise UsageError(f"{family.name}: a ladder needs at least one factor that varies and is not fixed")
+    within = {f.name: [_span(f, -1.0, -BAND), _span(f, BAND, 1.0)] for f in free}
+    pairs = [(a, b) for a, b in zip(own[::2], own[1::2], strict=False)][:MOST_PAIRS]
+    corners = [{f.name: _span(f, CORNER, 1.0) for f in pair} for pair in pairs]
+    inner = BAND - _GAP
+    variants: dict[str, list[Mapping[str, Any]]] = {
+        "interpolation": [{f.name: _span(f, -inner, inner)} for f in own],
+        **{
+            split: [{f.name: _beyond(f, side, low, high)} for f, side in product(own, (-1, 1))]
+            for split, (low, high) in SHELLS.items()
+        },
+        "combination": [dict(corner) for corner in corners],
+        "embodiment": _bodies([f for f in free if f.name in body]),
+    }
+    train = Region.of(within, corners)
+    regions = {"train": train, "iid": train}
+    for split, one_of in variants.items():
+        if one_of:
+            regions[split] = Region.of(within, () if split == "combination" else corners, one_of)
+    return regions
+
+
+def place(value: float, factor: Factor, train: Region) -> Place:
+    """Where a value lies, seen from a training region of `ladder`.
+
+    Args:
+      value: of the factor.
+      factor: which.
+      train: the region that training tasks are drawn from; a factor that it does not name has its whole range there.
+    """
+    intervals = dict(train.within).get(factor.name, ((factor.low, factor.high),))
+    (low, _), (_, high) = intervals[0], intervals[-1]
+    middle, half = (low + high) / 2, (high - low) / 2
+    distance = abs(value - middle) / half if half else 0.0
+    side = "low" if value < middle else "high"
+    one = Region((((factor.name, intervals)),))
+    if bool(one.contains({factor.name: value})):
+        return Place("seen", side, distance)
+    return Place("interpolation" if distance < 1.0 else "extrapolation", side, distance)
+
+
+def left_out(factors: Mapping[str, float], train: Region) -> list[Box]:
+    """The combinations withheld from training that factor values fall into."""
+    return [box for box in train.withheld if bool(Region(box).contains(factors))]
+
+
+def _span(factor: Factor, low: float, high: float) -> tuple[float, float]:
+    """An interval, its ends given from the middle in half widths of the training range."""
+    middle, half = (factor.low + factor.high) / 2, (factor.high - factor.low) / 2 / REACH
+    ends = (round(middle + share * half, _DECIMALS) for share in (low, high))
+    lower, upper = (min(max(end, factor.low), factor.high) for end in ends)
+    return lower, upper
+
+
+def _beyond(factor: Factor, side: int, low: float, high: float) -> tuple[float, float]:
+    """An interval beyond the training range, on one side of the middle."""
+    near, far = side * (low + _GAP), side * high
+    return _span(factor, min(near, far), max(near, far))
+
+
+def _bodies(factors: Sequence[Factor]) -> list[Mapping[str, Any]]:
+    """Robots that differ from all of training in every respect: all high, all low, and every other one high."""
+    if not factors:
+        return []
+    sides = {(1,) * len(factors), (-1,) * len(factors)}
+    sides |= {tuple((-1) ** (number + first) for number in range(len(factors))) for first in (0, 1)}
+    return [{f.name: _beyond(f, s, 1.0, REACH) for f, s in zip(factors, row, strict=True)} for row in sorted(sides)]
