@@ -5,7 +5,8 @@
 Trains MT-PPO on ALL, its lanes shared out among arenas (`SHARES`): by families, legs would have less than half of them
 and two-legged robots too few to learn to walk. Then trains a specialist on each arena's part of ALL for as many steps
 as the one policy had in that arena, with as many lanes. All are scored on the same held-out tasks, arena by arena:
-success, and the paired difference to chance. Trainings go on where they were interrupted.
+success, and the paired difference to chance. Trainings go on where they were interrupted, and what is known by then
+is written after each.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def train(suite: str, run: Path, steps: int, seeds: int, lanes: int, flags: list
     """Trains and scores; minutes of training."""
     size = ["--total-steps", str(steps), "--num-seeds", str(seeds), "--lanes", str(lanes)]
     train_or_resume(suite, run, *size, *FLAGS, *flags)
-    mtbench("eval", str(run), "--force")
+    card, checkpoints = run / "eval" / "scorecard.json", (run / "checkpoints").glob("*")
+    if not card.exists() or card.stat().st_mtime < max(folder.stat().st_mtime for folder in checkpoints):
+        mtbench("eval", str(run), "--force")
     return metrics(run)[-1]["seconds"] / 60
 
 
@@ -85,29 +88,30 @@ def main() -> None:
     shares = ["--arena-shares", *(word for name, share in SHARES.items() for word in (name, str(share)))]
     run, wanted = arguments.runs / "ALL", (arguments.steps, arguments.seeds, arguments.lanes)
     minutes = {"ALL": train("ALL", run, *wanted, [*shares, *flags])}
-    arenas = {}
-    for arena in whole.arenas:
-        own = part(whole, arena)
+    parts = {arena: part(whole, arena) for arena in whole.arenas}
+    arenas = {arena: {"one policy": scores(run, own.families)} for arena, own in parts.items()}
+
+    def write() -> None:
+        record = {
+            "machine": describe(),
+            "env_steps": arguments.steps,
+            "seeds": arguments.seeds,
+            "minutes": minutes,
+            "flags": [*FLAGS, *shares, *flags],
+            "arenas": arenas,
+        }
+        files.write(arguments.out, json.dumps(record) + "\n")
+
+    write()
+    for arena, own in parts.items():
         share = SHARES[arena] / sum(SHARES.values())
         path = arguments.runs / f"{own.name}.toml"
         files.write(path, suites.to_toml(own))
         lanes = round(share * arguments.lanes)
         steps = round(share * arguments.steps)
         minutes[arena] = train(str(path), arguments.runs / arena, steps, arguments.seeds, lanes, flags)
-        arenas[arena] = {
-            "steps": steps,
-            "one policy": scores(run, own.families),
-            "specialist": scores(arguments.runs / arena, own.families),
-        }
-    record = {
-        "machine": describe(),
-        "env_steps": arguments.steps,
-        "seeds": arguments.seeds,
-        "minutes": minutes,
-        "flags": [*FLAGS, *shares, *flags],
-        "arenas": arenas,
-    }
-    files.write(arguments.out, json.dumps(record) + "\n")
+        arenas[arena] |= {"steps": steps, "specialist": scores(arguments.runs / arena, own.families)}
+        write()
     for arena, found in arenas.items():
         one, alone = found["one policy"], found["specialist"]
         print(
