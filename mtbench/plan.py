@@ -187,6 +187,7 @@ def freeze(plan: Plan, certified: Certified | None = None) -> Suite:
         uncertified=tuple(uncertified),
         open={name: seeds for name, seeds in still_open.items() if seeds},
         horizons=horizons,
+        definitions={name: text for name in plan.families if (text := registry.definition(name)) is not None},
     ).frozen()
 
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from .errors import MtbenchError, unknown_name
+from .errors import MtbenchError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from .arena import ArenaKind
@@ -38,9 +38,34 @@ def family(name: str) -> Family:
     Raises:
       UsageError: no such family; names the nearest.
     """
+    if name in _DEFINED:
+        return _DEFINED[name][0]
     if name not in families():
-        raise unknown_name("family", name, families(), "mtbench tasks lists them")
+        raise unknown_name("family", name, {*families(), *_DEFINED}, "mtbench tasks lists them")
     return families()[name]
+
+
+_DEFINED: dict[str, tuple[Family, str]] = {}
+"""Families of task files in use in this process, with their files' texts."""
+
+
+def define(family: Family, text: str) -> None:
+    """Makes the family of a task file known in this process.
+
+    Raises:
+      UsageError: another family has its name.
+    """
+    known = _DEFINED.get(family.name)
+    if family.name in families() or (known and known[1] != text):
+        whose = "an installed family has" if family.name in families() else "another task file has"
+        raise UsageError(f"family '{family.name}': {whose} this name: choose another one")
+    if not known:
+        _DEFINED[family.name] = family, text
+
+
+def definition(name: str) -> str | None:
+    """The text of the task file that defines a family; `None` for one that is installed."""
+    return _DEFINED[name][1] if name in _DEFINED else None
 
 
 @cache

@@ -8,6 +8,7 @@ from importlib import import_module
 
 COMMANDS = {
     "tasks": "list families, their factors, and suites",
+    "check": "check a task file of your own, and whether its tasks can be done",
     "freeze": "write a suite of families of your choice",
     "train": "train a policy on a suite; resumable",
     "export": "write what a run has learnt, and nothing else, to a folder",

@@ -22,7 +22,7 @@ class Arguments:
     out: tyro.conf.Positional[Path]
     """File to write, ending in .toml; its stem names the suite."""
     families: tuple[str, ...]
-    """Families (`mtbench tasks` lists them), of any arenas."""
+    """Families (`mtbench tasks` lists them), of any arenas, and task files (ending in .toml) of one's own."""
     tasks: tuple[str, ...] = ()
     """Splits and their tasks per family, as SPLIT=COUNT; train=50 and iid=50 are there anyway."""
     held_out: tuple[str, ...] = ()
@@ -54,13 +54,16 @@ def run(argv: list[str]) -> int:
         raise UsageError(f"{arguments.out}: the file's name must end in .toml")
     path = claim(arguments.out, force=arguments.force)
     start_jax()
-    from .. import files, plan, suite
+    from .. import files, plan, suite, taskfile
+
+    def known(names: tuple[str, ...]) -> list[str]:
+        return [taskfile.load(name).name if name.endswith(".toml") else name for name in names]
 
     wanted = plan.custom(
-        arguments.families,
+        known(arguments.families),
         name=path.stem,
         tasks=_counts(arguments.tasks),
-        held_out=arguments.held_out,
+        held_out=known(arguments.held_out),
         regions=_regions(arguments.factors, arguments.withhold),
         horizon=arguments.horizon,
         show_goal=arguments.show_goal,

@@ -31,7 +31,13 @@ _ENTRIES: dict[str, type] = {
     "protocols": dict,
     "splits": dict,
 }
-_OPTIONAL: dict[str, type] = {"open": dict, "regions": dict, "certificates": dict, "horizons": dict}
+_OPTIONAL: dict[str, type] = {
+    "open": dict,
+    "regions": dict,
+    "certificates": dict,
+    "horizons": dict,
+    "definitions": dict,
+}
 
 
 def to_toml(suite: Suite) -> str:
@@ -72,6 +78,7 @@ def to_toml(suite: Suite) -> str:
         },
         "open": {family: value(_ranges(seeds)) for family, seeds in suite.open.items()},
         "certificates": {family: value(episodes) for family, episodes in suite.certificates.items() if episodes},
+        "definitions": {family: value(text) for family, text in suite.definitions.items()},
     }
     lines = [f"{name} = {value(entry)}" for name, entry in top.items()]
     for title, table in tables.items():
@@ -143,6 +150,7 @@ def _from(data: Mapping[str, Any], path: Path) -> Suite:
         tuple(data["uncertified"]),
         {family: _seeds(text, f"suite file {path}: open.{family}") for family, text in data.get("open", {}).items()},
         data.get("horizons", {}),
+        data.get("definitions", {}),
         str(path),
     )
 

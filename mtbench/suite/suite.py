@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .. import registry
 from ..errors import MtbenchError, UsageError, unknown_name
 from ..region import WHOLE, Region
+from ..taskfile import define
 from .check import check, check_regions
 from .rows import digest, factor_values, fingerprint, rows
 
@@ -72,7 +73,13 @@ class Suite:
     """Family to seeds of tasks that its expert did not solve: they may be trained on, and no score counts them."""
     horizons: Mapping[str, int] = field(default_factory=dict)
     """Control steps of an episode by arena, where they are not `horizon`."""
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    """Family to the text of the task file that defines it, for those that are not installed."""
     path: str = field(default="", compare=False)
+
+    def __post_init__(self):
+        for name, text in self.definitions.items():
+            define(text, f"suite {self.name}, family {name}")
 
     @property
     def digest(self) -> str:
@@ -91,6 +98,8 @@ class Suite:
         }
         if self.open:
             content["open"] = {family: list(seeds) for family, seeds in self.open.items()}
+        if self.definitions:
+            content["definitions"] = dict(self.definitions)
         return fingerprint(content)
 
     @property

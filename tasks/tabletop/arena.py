@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from mtbench.arena import Outcome
 from mtbench.physics import Causes, Command, Sensors
-from mtbench.task import Task
+from mtbench.task import Family, Task
 
 from .. import rotations
 from ..scenery import COLOURS
@@ -238,6 +238,12 @@ class TabletopKind:
     def expert(self, scripts: Sequence[Sequence[Waypoint]]) -> Expert:
         """The scripted experts of several families as one policy."""
         return Expert.of(scripts)
+
+    def family(self, text: str, where: str) -> Family:
+        """The family of a task file's text; see `mtbench.taskfile.define`."""
+        from .taskfile import parse
+
+        return parse(text, where)
 
 
 KIND = TabletopKind()
