@@ -10,7 +10,7 @@ import pytest
 import mtbench.suite as suites
 from mtbench import feasibility, plan, registry, taskfile
 from mtbench.errors import UsageError
-from mtbench.tasks.tabletop import expressions
+from mtbench.tasks.tabletop.taskfile import expressions
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "tasks").glob("*.toml"))
 WALL = next(path for path in EXAMPLES if path.stem == "lift-over-wall").read_text()
