@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -62,7 +62,7 @@ def run(argv: list[str]) -> int:
                 "horizon": s.horizon,
                 "horizons": dict(s.horizons),
                 "splits": {split: sum(map(len, table.values())) for split, table in s.splits.items()},
-                "protocols": {name: asdict(protocol) for name, protocol in s.protocols.items()},
+                "protocols": {name: {"name": name, **protocol.table()} for name, protocol in s.protocols.items()},
                 "regions": {split: {f: r.table() for f, r in t.items()} for split, t in s.regions.items()},
                 "open": {family: len(seeds) for family, seeds in s.open.items()},
                 "digest": s.digest,

@@ -57,6 +57,9 @@ def _check_protocol(suite: Suite, protocol: EvaluationProtocol, where: str) -> N
     for split in protocol.splits:
         if split not in suite.splits:
             raise MtbenchError(f"{where}: split {split} does not exist, expected one of {', '.join(suite.splits)}")
+    for split in protocol.headline:
+        if split not in protocol.splits:
+            raise MtbenchError(f"{where}.headline: {split} is not played, expected of {', '.join(protocol.splits)}")
     # Families and splits may differ: one that was filtered by factors has what is left.
     most = max(len(seeds) for split in protocol.splits for seeds in suite.splits[split].values())
     if most < protocol.tasks_per_family:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ def to_toml(suite: Suite) -> str:
         "horizons": {arena: value(steps) for arena, steps in suite.horizons.items()},
         "digests": {split: value(text) for split, text in suite.digests.items()},
         "protocols": {
-            name: value({k: v for k, v in asdict(protocol).items() if k != "name" and v is not None})
+            name: value({k: v for k, v in protocol.table().items() if v is not None})
             for name, protocol in suite.protocols.items()
         },
         **{
@@ -140,7 +139,7 @@ def _from(data: Mapping[str, Any], path: Path) -> Suite:
         },
         data["digests"],
         {
-            name: EvaluationProtocol(name, **{**table, "splits": tuple(table["splits"])})
+            name: EvaluationProtocol(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
             for name, table in data["protocols"].items()
         },
         {

@@ -28,7 +28,7 @@ class EvaluationProtocol:
 
     name: str
     splits: tuple[str, ...]
-    """Splits to play; the headline is about the first that is not `train`."""
+    """Splits to play."""
     tasks_per_family: int
     """The first so many tasks of each family."""
     episodes: int
@@ -37,6 +37,20 @@ class EvaluationProtocol:
     """Episodes per task that a policy plays before them and remembers; they are not scored."""
     horizon: int | None = None
     """Control steps of an episode; by default those of the suite's arenas."""
+    headline: tuple[str, ...] = ()
+    """Splits whose mean is the headline; by default the first of `splits` that is not `train`."""
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The splits that the headline is about."""
+        return self.headline or tuple(split for split in self.splits if split != "train")[:1] or self.splits[:1]
+
+    def table(self) -> dict[str, Any]:
+        """Its entries by name, its own name and what is not set left out: what its digest and its file hold."""
+        entries = {key: value for key, value in asdict(self).items() if key != "name"}
+        if not self.headline:
+            del entries["headline"]
+        return entries
 
     @property
     def episodes_per_task(self) -> int:
@@ -93,7 +107,7 @@ class Suite:
             "show_goal": self.show_goal,
             "splits": {split: {f: list(seeds) for f, seeds in table.items()} for split, table in self.splits.items()},
             "regions": {split: {f: r.table() for f, r in table.items()} for split, table in self.regions.items()},
-            "protocols": {name: asdict(protocol) for name, protocol in self.protocols.items()},
+            "protocols": {name: {"name": name, **protocol.table()} for name, protocol in self.protocols.items()},
             "digests": dict(self.digests),
         }
         if self.open:
@@ -222,8 +236,12 @@ class Suite:
         most = max(len(seeds) for table in new.values() for seeds in table.values())
         for key, protocol in protocols.items():
             if split in protocol.splits:
-                played = tuple(s for old in protocol.splits for s in (new if old == split else (old,)))
-                protocols[key] = replace(protocol, splits=played, tasks_per_family=min(most, protocol.tasks_per_family))
+                played, headline = (
+                    tuple(s for old in splits for s in (new if old == split else (old,)))
+                    for splits in (protocol.splits, protocol.headline)
+                )
+                count = min(most, protocol.tasks_per_family)
+                protocols[key] = replace(protocol, splits=played, headline=headline, tasks_per_family=count)
         own = self.regions.get(split, {})
         splits = {s: t for s, t in self.splits.items() if s != split} | new
         listed = {(family, seed) for table in splits.values() for family, seeds in table.items() for seed in seeds}
