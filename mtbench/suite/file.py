@@ -139,7 +139,7 @@ def _from(data: Mapping[str, Any], path: Path) -> Suite:
         },
         data["digests"],
         {
-            name: EvaluationProtocol(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+            name: EvaluationProtocol(name, **{key: _tuple(entry) for key, entry in table.items()})
             for name, table in data["protocols"].items()
         },
         {
@@ -152,6 +152,10 @@ def _from(data: Mapping[str, Any], path: Path) -> Suite:
         data.get("definitions", {}),
         str(path),
     )
+
+
+def _tuple(entry: Any) -> Any:
+    return tuple(entry) if isinstance(entry, list) else entry
 
 
 def _ranges(seeds: Sequence[int]) -> str:
