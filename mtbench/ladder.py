@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from .errors import UsageError, unknown_name
-from .region import Box, Region
+from .region import WHOLE, Box, Region
+from .suite import Suite
 from .task import Factor, Family
 
 REACH = 2.0
@@ -111,6 +113,45 @@ def place(value: float, factor: Factor, train: Region) -> Place:
 def left_out(factors: Mapping[str, float], train: Region) -> list[Box]:
     """The combinations withheld from training that factor values fall into."""
     return [box for box in train.withheld if bool(Region(box).contains(factors))]
+
+
+def labels(suite: Suite, split: str) -> list[dict[str, Any]]:
+    """What sets each task of a split apart from the training tasks of its family.
+
+    Returns:
+      A row for each task and factor that has left training, or one with no factor for a task of which none has:
+      `split`, `family`, `task`, `factor` (empty for none), `side` and `distance` (see `Place`), and `nearest`, the
+      distance to the nearest training task, factors in half widths of their training ranges, root mean square;
+      `nan` for a family without training tasks.
+    """
+    trained: dict[str, list[dict[str, float]]] = {}
+    for task_id, values in suite.factors("train").items():
+        trained.setdefault(task_id.family, []).append(values)
+    found = []
+    for task_id, values in suite.factors(split).items():
+        family = suite.family(task_id.family)
+        train = suite.regions.get("train", {}).get(family.name, WHOLE)
+        known = family.name in trained
+        places = {f.name: place(values[f.name], f, train) for f in family.factors} if known else {}
+        row = {"split": split, "family": family.name, "task": str(task_id)}
+        row |= {"nearest": _nearest(values, trained[family.name], family, train) if known else math.nan}
+        left = {name: where for name, where in places.items() if where.rung != "seen"}
+        for name, where in (left or {"": Place("seen", "", 0.0)}).items():
+            found.append({**row, "factor": name, "side": where.side, "distance": where.distance})
+    return found
+
+
+def _nearest(
+    values: Mapping[str, float], others: Sequence[Mapping[str, float]], family: Family, train: Region
+) -> float:
+    """Least distance to other tasks of a family."""
+    free = [f for f in family.factors if f.high > f.low]
+    halves = {}
+    for factor in free:
+        intervals = dict(train.within).get(factor.name, ((factor.low, factor.high),))
+        halves[factor.name] = (intervals[-1][1] - intervals[0][0]) / 2 or 1.0
+    squares = (sum(((values[n] - other[n]) / half) ** 2 for n, half in halves.items()) for other in others)
+    return math.sqrt(min(squares) / max(len(halves), 1))
 
 
 def _span(factor: Factor, low: float, high: float) -> tuple[float, float]:

@@ -8,9 +8,9 @@ import jax
 import numpy as np
 import pytest
 
-from mtbench import registry
+from mtbench import plan, registry
 from mtbench.errors import UsageError
-from mtbench.ladder import REACH, SHELLS, ladder, left_out, place
+from mtbench.ladder import REACH, SHELLS, labels, ladder, left_out, place
 from mtbench.region import Region
 
 BODY = ("thigh_length", "strength")
@@ -81,6 +81,21 @@ def test_a_turn_is_a_task_of_its_alternative_and_is_named_by_it():
     assert region.fingerprint != Region(region.within, region.withheld).fingerprint
     # What has no turns keeps the name that it has always had.
     assert Region.of({"object_mass": (0.4, 0.5)}).fingerprint == "43c2f7d2"
+
+
+def test_labels_say_what_sets_a_task_apart():
+    own = ladder(registry.family("push"))
+    regions = {split: {"push": own[split]} for split in ("train", "extrapolation")}
+    wanted = plan.custom(["push"], name="rungs", tasks={"train": 8, "iid": 1, "extrapolation": 14}, regions=regions)
+    suite = plan.freeze(wanted)
+    rows = labels(suite, "extrapolation")
+    assert len(rows) == 14 and {(row["factor"], row["side"]) for row in rows} == {
+        (factor.name, side) for factor in registry.family("push").factors for side in ("low", "high")
+    }
+    # Neighbours are measured over all factors, so one that is 1.25 half widths away from the middle is not far off.
+    assert all(1.0 < row["distance"] <= 1.2501 and 0.0 < row["nearest"] < 2.0 for row in rows)
+    trained = labels(suite, "train")
+    assert all(row["factor"] == "" and row["nearest"] == 0.0 for row in trained) and len(trained) == 8
 
 
 def test_bad_ladders():
