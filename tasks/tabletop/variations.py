@@ -59,10 +59,12 @@ def variations(family: Family) -> tuple[Variation, ...]:
     chosen = []
     for variation in VARIATIONS:
         name = variation.factor.name
-        if name == "shape" and family.name not in PLAIN:
+        if name in ("size", "shape") and family.name not in PLAIN:
             continue
-        low, high = narrower.get(name, (variation.factor.low, variation.factor.high))
-        chosen.append(replace(variation, factor=replace(variation.factor, low=low, high=high)))
+        factor = variation.factor
+        low, high = narrower.get(name, (factor.low, factor.high))
+        levels = factor.levels[: int(high) + 1]
+        chosen.append(replace(variation, factor=replace(factor, low=low, high=high, levels=levels)))
     return tuple(chosen)
 
 
@@ -183,6 +185,15 @@ def _mirror(row: Task, level: Array) -> Task:
     )
 
 
+def _resize(row: Task, times: Array) -> Task:
+    """A larger or smaller free object, standing where it stood: it is one box."""
+    box, goal = row.scene.free, row.goal
+    up = (times - 1.0) * box.size[0, 2]
+    resized = replace(box, size=box.size * times, pos=jnp.asarray(box.pos).at[:, 2].add(up))
+    point = jnp.asarray(goal.object_point).at[2].add(up)
+    return _scene(replace(row, goal=replace(goal, object_point=point)), free=resized)
+
+
 SHAPES = ("as built", "ball", "bar", "plate", "ring")
 
 
@@ -190,12 +201,12 @@ def _shape(row: Task, level: Array) -> Task:
     """Another shape for a free object that is one box; as wide along y, where the claws hold it, as the box is."""
     box = row.scene.free
     (x, y, z), pos = box.size[0], tuple(box.pos[0])
-    radius = 0.42 * y
+    radius, ring_radius = 0.5 * y, 0.65 * y
     ring = [
         rows.capsule(
             radius,
-            0.33 * y,
-            (pos[0] + 0.58 * y * cos(angle), pos[1] + 0.58 * y * sin(angle), pos[2]),
+            ring_radius / 2,
+            (pos[0] + ring_radius * cos(angle), pos[1] + ring_radius * sin(angle), pos[2]),
             (sin(pi / 4), -cos(angle) * sin(pi / 4), -sin(angle) * sin(pi / 4), 0.0),
         )
         for angle in np.arange(6) * pi / 3
@@ -216,6 +227,7 @@ def _ratio(name: str, low: float, high: float, meaning: str) -> Factor:
 
 
 VARIATIONS = (
+    Variation(_ratio("size", 0.8, 1.15, "size of the object"), 1.0, _resize, "object {size:.2f} times as large"),
     Variation(
         Factor("shape", 0, len(SHAPES) - 1, "", "what the object is in place of a box", SHAPES),
         0.0,
@@ -226,52 +238,52 @@ VARIATIONS = (
         _ratio("mass", 0.5, 2.0, "masses of the object and of the mechanism"), 1.0, _weigh, "{mass:.1f} times as heavy"
     ),
     Variation(
-        _ratio("friction", 0.6, 1.8, "sliding friction of the object, the table, mechanism and fixtures"),
+        _ratio("friction", 0.5, 2.0, "sliding friction of the object, the table, mechanism and fixtures"),
         1.0,
         _roughen,
         "{friction:.1f} times the friction",
     ),
     Variation(
-        _ratio("damping", 0.5, 2.0, "damping of the mechanism's joints"),
+        _ratio("damping", 0.4, 2.5, "damping of the mechanism's joints"),
         1.0,
         _resist,
         "joints {damping:.1f} times as damped",
     ),
     Variation(
-        _ratio("hand_speed", 0.7, 1.4, "way of the commanded hand for one unit of action"),
+        _ratio("hand_speed", 0.6, 1.6, "way of the commanded hand for one unit of action"),
         1.0,
         _own("hand_speed"),
         "hand {hand_speed:.1f} times as fast",
     ),
     Variation(
-        _ratio("hand_stiffness", 0.6, 1.6, "stiffness with which the hand is held at its target"),
+        _ratio("hand_stiffness", 0.5, 2.0, "stiffness with which the hand is held at its target"),
         1.0,
         _own("hand_stiffness"),
         "{hand_stiffness:.1f} times as stiff",
     ),
     Variation(
-        _ratio("grip_force", 0.8, 1.3, "force of the fingers"), 1.0, _own("grip_force"), "grip {grip_force:.1f} times"
+        _ratio("grip_force", 0.7, 1.5, "force of the fingers"), 1.0, _own("grip_force"), "grip {grip_force:.1f} times"
     ),
     Variation(
-        Factor("finger_length", -0.004, 0.012, "m", "by how much the fingers are longer"),
+        Factor("finger_length", -0.008, 0.016, "m", "by how much the fingers are longer"),
         0.0,
         _lengthen,
         "fingers {finger_length:+.3f} m",
     ),
     Variation(
-        _ratio("finger_width", 0.7, 1.6, "width of the finger pads"),
+        _ratio("finger_width", 0.6, 1.8, "width of the finger pads"),
         1.0,
         _own("finger_width"),
         "{finger_width:.1f} times as wide",
     ),
     Variation(
-        _ratio("pad_friction", 0.7, 1.4, "sliding friction of the finger pads"),
+        _ratio("pad_friction", 0.5, 1.5, "sliding friction of the finger pads"),
         1.0,
         _own("pad_friction"),
         "pads {pad_friction:.1f} times as rough",
     ),
     Variation(
-        _ratio("palm_size", 0.8, 1.2, "size of the palm"), 1.0, _own("palm_size"), "palm {palm_size:.1f} times as large"
+        _ratio("palm_size", 0.7, 1.3, "size of the palm"), 1.0, _own("palm_size"), "palm {palm_size:.1f} times as large"
     ),
     Variation(
         Factor("delay", 0.0, 3.0, "steps", "control steps from an action to its effect"),
@@ -280,13 +292,13 @@ VARIATIONS = (
         "actions delayed by {delay:.1f} steps",
     ),
     Variation(
-        Factor("noise", 0.0, 0.005, "m", "standard deviation of noise on observed positions"),
+        Factor("noise", 0.0, 0.01, "m", "standard deviation of noise on observed positions"),
         0.0,
         _own("noise"),
         "positions seen to {noise:.3f} m",
     ),
     Variation(
-        Factor("table_height", -0.03, 0.03, "m", "how much higher the table and all upon it stand"),
+        Factor("table_height", -0.04, 0.06, "m", "how much higher the table and all upon it stand"),
         0.0,
         _raise,
         "table {table_height:+.2f} m",
@@ -302,5 +314,37 @@ VARIATIONS = (
 NEUTRAL = {variation.factor.name: variation.neutral for variation in VARIATIONS}
 """By factor the value at which a varied family's row is its base's."""
 
-PLAIN = frozenset({"reach"})
-NARROWER: dict[str, dict[str, tuple[float, float]]] = {}
+PLAIN = frozenset(
+    {
+        "reach",
+        "push",
+        "pick-place",
+        "reach-wall",
+        "push-wall",
+        "pick-place-wall",
+        "push-back",
+        "sweep",
+        "sweep-into",
+        "hand-insert",
+        "pick-out-of-hole",
+        "bin-picking",
+        "shelf-place",
+    }
+)
+NARROWER: dict[str, dict[str, tuple[float, float]]] = {
+    "bin-picking": {
+        "size": (0.95, 1.1),
+        "shape": (0, 1),
+        "pad_friction": (0.5, 1.2),
+        "finger_length": (-0.008, 0.01),
+        "table_height": (-0.04, 0.04),
+    },
+    "box-close": {"table_height": (-0.04, 0.03)},
+    "peg-unplug-side": {"friction": (0.9, 2.0)},
+    "pick-out-of-hole": {"shape": (0, 3)},
+    "plate-slide-back": {"palm_size": (0.7, 1.1), "finger_length": (-0.008, 0.01)},
+    "pick-place-wall": {"size": (0.9, 1.15)},
+    "shelf-place": {"size": (0.95, 1.1), "shape": (0, 2), "hand_stiffness": (0.5, 1.5)},
+    "soccer": {"finger_length": (-0.008, 0.01), "friction": (0.5, 1.6)},
+    "stick-pull": {"palm_size": (0.7, 1.1), "pad_friction": (0.5, 1.2)},
+}
