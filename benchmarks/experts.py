@@ -3,6 +3,7 @@
     python benchmarks/experts.py                                                      (ours)
     python benchmarks/experts.py --peers .venv-peers/bin/python                       (all, after `make bench`)
     python benchmarks/experts.py --columns "ours, mjx" --tasks 20 --missing           (one, where it stopped)
+    python benchmarks/experts.py --varied --columns "ours, mujoco"                    (ours on the varied families)
 
 Tasks are sampled outside every suite. On our environments Meta-World's experts get what they get at home: the 39
 numbers with the goal shown, 500 steps, and success at any step. Each column is merged into the results file as it is
@@ -37,6 +38,7 @@ from mtbench.task import TaskId
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "experts.json"
+VARIED_RESULTS = HERE / "results" / "experts-varied.json"
 FIRST_SEED = 2_000_000
 OURS, METAWORLD, HOME = "ours", "Meta-World's", "at home"
 COLUMNS = {f"{who}, {where}": (who, where) for who in (OURS, METAWORLD) for where in ("mujoco", "mjx")}
@@ -62,6 +64,13 @@ def starts(suite: suites.Suite, jobs: Jobs) -> tuple[jax.Array, Any]:
     seeds = np.array([suites.reset_key(*job) for job in jobs], np.uint32)
     keys = jax.vmap(lambda seed: jax.random.split(jax.random.key(seed))[0])(seeds)
     return keys, jax.tree.map(jnp.asarray, suite.rows([task_id for task_id, _ in jobs]))
+
+
+def varied_suite() -> suites.Suite:
+    """All varied families of the tabletop; no suite lists them."""
+    names = tuple(f.name for f in registry.families().values() if f.base and f.arena == "tabletop")
+    horizon = registry.arena("tabletop").horizon
+    return suites.Suite("varied", 1, "", names, horizon, True, {"train": {name: () for name in names}}, {}, {})
 
 
 @contextmanager
@@ -146,20 +155,22 @@ def show(columns: dict[str, Any], families: tuple[str, ...]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--suite", default="MT50", help="whose families and slots")
+    parser.add_argument("--varied", action="store_true", help="the varied families in place of a suite's")
     parser.add_argument("--families", nargs="*", help="only these of its families")
     parser.add_argument("--columns", nargs="*", choices=list(COLUMNS), help="by default all that --peers allows")
     parser.add_argument("--tasks", type=int, default=50, help="tasks per family")
     parser.add_argument("--lanes", type=int, default=250, help="tasks played at once")
     parser.add_argument("--peers", help="interpreter of an environment with metaworld")
     parser.add_argument("--missing", action="store_true", help="measure only families that the column lacks")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, help="by default benchmarks/results/experts.json, or experts-varied.json")
     arguments = parser.parse_args()
     chosen = arguments.columns or [name for name in COLUMNS if arguments.peers or name.startswith(OURS)]
     if not arguments.peers and any(name.startswith(METAWORLD) for name in chosen):
         parser.error("Meta-World's experts need --peers")
     start_jax()
-    suite = suites.load(arguments.suite)
-    columns = load(arguments.out)
+    suite = varied_suite() if arguments.varied else suites.load(arguments.suite)
+    out = arguments.out or (VARIED_RESULTS if arguments.varied else RESULTS)
+    columns = load(out)
     for name in chosen:
         who, where = COLUMNS[name]
         old = columns.get(name, {})
@@ -182,10 +193,10 @@ def main() -> None:
                     "tasks_per_family": arguments.tasks,
                     "success": dict(sorted(success.items())),
                 }
-                save(arguments.out, columns)
+                save(out, columns)
                 told(done, len(families))
     show({name: columns[name] for name in chosen if name in columns}, suite.families)
-    print(f"written {arguments.out}")
+    print(f"written {out}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     jax.config.update("jax_enable_compilation_cache", False)
-    families = [name for name, family in registry.families().items() if family.arena == "tabletop"]
+    families = [name for name, family in registry.families().items() if family.arena == "tabletop" and not family.base]
     whole = plan.custom(families, tasks={"train": -(-TASKS // len(families))})
     ids = [task_id for name in families for task_id in whole.candidates("train", name, whole.splits["train"].tasks)][
         :TASKS

@@ -47,10 +47,8 @@ def run(argv: list[str]) -> int:
                 "arena": family.arena,
                 "version": family.version,
                 "description": family.description,
-                "factors": [
-                    {"name": f.name, "low": f.low, "high": f.high, "unit": f.unit, "meaning": f.meaning}
-                    for f in family.factors
-                ],
+                "base": family.base,
+                "factors": [asdict(factor) for factor in family.factors],
             }
             for family in families.values()
         ],
@@ -83,14 +81,17 @@ def _print(listing: dict, example: str) -> None:
     from rich.table import Table
 
     console = Console()
-    if listing["families"]:
+    if len(listing["families"]) == 1:
+        _print_family(console, listing["families"][0])
+    elif listing["families"]:
         table = Table("family", "arena", "factors (low to high)", "a task in words", title="Families", show_lines=True)
         for family in listing["families"]:
-            factors = "\n".join(
-                f"{f['name']} {f['low']:g} to {f['high']:g} {f['unit']}".rstrip() for f in family["factors"]
-            )
-            table.add_row(family["name"], family["arena"], factors, family["description"])
+            if not family["base"]:
+                factors = "\n".join(f"{f['name']} {_range(f)}" for f in family["factors"])
+                table.add_row(family["name"], family["arena"], factors, family["description"])
         console.print(table)
+        if varied := [family["name"] for family in listing["families"] if family["base"]]:
+            console.print(f"{len(varied)} families vary one of these further, e.g. mtbench tasks {varied[0]}")
     suites = listing["suites"]
     if len(suites) == 1:
         _print_suite(console, suites[0])
@@ -108,6 +109,25 @@ def _print(listing: dict, example: str) -> None:
         console.print(table)
     if suites:
         console.print(f"next: mtbench tasks MT10 (one suite), mtbench train {example} --run-dir runs/first")
+
+
+def _range(factor: dict) -> str:
+    """The levels of a factor, or its range."""
+    if factor["levels"]:
+        return ", ".join(factor["levels"])
+    return f"{factor['low']:g} to {factor['high']:g} {factor['unit']}".rstrip()
+
+
+def _print_family(console: Console, family: dict) -> None:
+    from rich.table import Table
+
+    console.print(f"[bold]{family['name']}[/bold]  {family['description']}")
+    varies = f", varies {family['base']} further" if family["base"] else ""
+    console.print(f"version {family['version']}, arena {family['arena']}{varies}")
+    table = Table("factor", "low to high", "meaning")
+    for factor in family["factors"]:
+        table.add_row(factor["name"], _range(factor), factor["meaning"])
+    console.print(table)
 
 
 def _print_suite(console: Console, suite: dict) -> None:

@@ -58,6 +58,29 @@ def _table(family: Family, seeds: tuple[int, ...], region: Region) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *tables)
 
 
+def specimens(families: Sequence[Family]) -> Task:
+    """Rows of families of one arena that together fill every slot that their tasks may."""
+    import jax
+    import numpy as np
+
+    with jax.default_device(jax.devices("cpu")[0]):
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *map(_specimens, families))
+
+
+@lru_cache(maxsize=1024)
+def _specimens(family: Family) -> Any:
+    """A row for each level of the family's choices: nothing else decides which slots are filled."""
+    import jax
+    import numpy as np
+
+    seeds = np.arange(_CHUNKS[0], dtype=np.int32)
+    factors = family.samples(seeds)
+    levels = {f.name: (seeds % len(f.levels)).astype(np.float32) for f in family.factors if f.levels}
+    count = max((len(f.levels) for f in family.factors), default=0) or 1
+    rows = jax.vmap(family.build)({**factors, **levels})
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], rows)
+
+
 def factor_values(ids: Sequence[TaskId]) -> list[dict[str, float]]:
     """Factor values of task ids, in their order."""
     import jax

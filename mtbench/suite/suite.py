@@ -12,7 +12,7 @@ from ..errors import MtbenchError, UsageError, unknown_name
 from ..region import WHOLE, Region
 from ..taskfile import define
 from .check import check, check_regions
-from .rows import digest, factor_values, fingerprint, rows
+from .rows import digest, factor_values, fingerprint, rows, specimens
 
 if TYPE_CHECKING:
     from ..env import Env
@@ -288,15 +288,12 @@ class Suite:
         A model holds the slots that all splits use, so splits share a program.
         """
         from ..env import Sizes, make_env
-        from ..task import TaskId
 
         envs = {}
         for index, arena in enumerate(self.arenas):
-            # One row per family is enough to know which slots a suite uses.
-            ids = [TaskId(f.name, f.version, 0) for f in map(self.family, self.families) if f.arena == arena]
             env = make_env(
                 registry.arena(arena),
-                self.rows(ids),
+                specimens([f for f in map(self.family, self.families) if f.arena == arena]),
                 horizon=self.horizon_of(arena),
                 num_families=len(self.families),
                 backend=backend,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import mujoco
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, UInt32
 
 from mtbench.arena import Outcome
 from mtbench.physics import Causes, Command, Sensors
@@ -20,13 +20,15 @@ from mtbench.task import Family, Task
 from .. import rotations
 from ..scenery import COLOURS
 from . import model as topology
-from . import rows
+from . import rows, sensing
 from .expert import Expert, Waypoint
 
 ACTION_SCALE = 0.01
 """Metres by which one unit of action moves the commanded hand in a control step."""
 
 _EDITS = (
+    "actuator_biasprm",
+    "actuator_gainprm",
     "body_mass",
     "body_pos",
     "body_quat",
@@ -43,6 +45,8 @@ _EDITS = (
 )
 _TCP = (0.0, 0.0, -0.045)
 _FRAME = 18
+MAX_DELAY = 3
+"""Control steps."""
 
 
 @struct.dataclass
@@ -54,6 +58,10 @@ class Carry:
     frame: Float[Array, 18]
     """What is seen now, and, below, what was seen a step ago."""
     previous: Float[Array, 18]
+    actions: Float[Array, "3 4"]
+    """The last actions, newest first: a delayed one has not had its effect yet."""
+    clock: UInt32[Array, ""]
+    """Counts the steps from a number that the start of the episode gives: the noise of what is seen follows from it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +89,20 @@ class Tabletop:
 
     def causes(self, task: Task) -> Causes:
         """See `Arena.causes`."""
-        m, at, scene = self.model, self._index, task.scene
-        geoms = {name: jnp.asarray(getattr(m, name), jnp.float32) for name in _EDITS if name.startswith("geom_")}
+        m, at, scene, setting = self.model, self._index, task.scene, task.goal.setting
+        fields = {name: jnp.asarray(getattr(m, name), jnp.float32) for name in _EDITS}
         for slot, (ids, order) in at.geoms.items():
             shapes = getattr(scene, slot)
-            geoms["geom_size"] = geoms["geom_size"].at[ids].set(shapes.size[order])
-            geoms["geom_pos"] = geoms["geom_pos"].at[ids].set(shapes.pos[order])
-            geoms["geom_quat"] = geoms["geom_quat"].at[ids].set(shapes.quat[order])
-        free_ids = at.geoms["free"][0]
-        friction = geoms["geom_friction"].at[free_ids, 0].set(scene.free_friction)
+            fields["geom_size"] = fields["geom_size"].at[ids].set(shapes.size[order])
+            fields["geom_pos"] = fields["geom_pos"].at[ids].set(shapes.pos[order])
+            fields["geom_quat"] = fields["geom_quat"].at[ids].set(shapes.quat[order])
+        free, rest = at.geoms["free"][0], np.concatenate([at.geoms["mechanism"][0], at.geoms["fixtures"][0]])
+        friction = fields["geom_friction"].at[free, 0].set(scene.free_friction)
+        friction = friction.at[np.append(rest, at.table), 0].multiply(setting.table_friction)
         joints, dofs, free_dofs = at.joints, at.dofs, at.free_dofs
-        return {
-            **geoms,
-            "geom_friction": friction,
+        fields |= {
+            "geom_friction": friction.at[at.pads, 0].multiply(setting.pad_friction),
+            "geom_pos": fields["geom_pos"].at[at.table, 2].set(setting.table_height),
             "body_mass": _put(m.body_mass, at.free, scene.free_mass).at[at.mechanism].set(scene.mechanism_mass),
             "body_pos": _put(m.body_pos, at.mechanism, scene.mechanism_pos),
             "body_quat": _put(m.body_quat, at.mechanism, scene.mechanism_quat),
@@ -104,6 +113,25 @@ class Tabletop:
             "dof_damping": _put(m.dof_damping, dofs, scene.damping).at[free_dofs].set(scene.free_drag),
             "dof_armature": _put(m.dof_armature, dofs, scene.armature).at[free_dofs[3:]].set(scene.free_armature),
         }
+        return fields | self._hand(fields, setting)
+
+    def _hand(self, fields: Causes, setting: rows.Setting) -> Causes:
+        """The fields in which the hand's own numbers stand, with these varied."""
+        at, longer = self._index, setting.finger_length / 2
+        # A spring that is s times as stiff, damped at the same ratio; fingers that close as fast, s times as hard.
+        spring, damper = setting.hand_stiffness, jnp.sqrt(setting.hand_stiffness)
+        gain, bias = fields["actuator_gainprm"], fields["actuator_biasprm"]
+        gain = gain.at[at.hand_actuators, 0].multiply(spring).at[at.finger_actuators, 0].multiply(setting.grip_force)
+        bias = bias.at[at.hand_actuators, 1].multiply(spring).at[at.hand_actuators, 2].multiply(damper)
+        pos = fields["geom_pos"].at[at.pads, 0].multiply(setting.finger_width).at[at.pads, 2].add(-longer)
+        return {
+            "actuator_gainprm": gain,
+            "actuator_biasprm": bias.at[at.finger_actuators, 1].multiply(setting.grip_force),
+            "dof_damping": fields["dof_damping"].at[at.finger_dofs].multiply(setting.grip_force),
+            "dof_armature": fields["dof_armature"].at[at.finger_dofs].multiply(setting.grip_force),
+            "geom_pos": pos.at[at.palm, 0].multiply(setting.side),
+            "geom_size": fields["geom_size"].at[at.pads, 1].add(longer).at[at.palm].multiply(setting.palm_size),
+        }
 
     def initial_state(self, key: jax.Array, task: Task) -> tuple[Array, Array]:
         """See `Arena.initial_state`."""
@@ -111,7 +139,7 @@ class Tabletop:
         spread = jax.random.uniform(key, (2, 3), minval=-1.0, maxval=1.0)
         hand = jnp.clip(start.hand + spread[0] * start.hand_spread, task.goal.hand_low, task.goal.hand_high)
         qpos = jnp.asarray(self.model.qpos0, jnp.float32)
-        qpos = qpos.at[at.hand_qpos].set(hand + jnp.array(topology.SAG))
+        qpos = qpos.at[at.hand_qpos].set(hand + _sag(task))
         qpos = qpos.at[at.free_qpos[:3]].set(start.object + spread[1] * start.object_spread)
         qpos = qpos.at[at.free_qpos[3:]].set(start.object_quat)
         qvel = jnp.zeros(self.model.nv).at[at.dofs].set(start.joint_speeds)
@@ -119,28 +147,37 @@ class Tabletop:
 
     def init_carry(self, task: Task, sensors: Sensors) -> Carry:
         """See `Arena.init_carry`. The first observation repeats its frame as the previous one."""
-        frame = self._frame(task, sensors)
-        return Carry(sensors["hand"] - jnp.array(topology.SAG), frame, frame)
+        clock = sensing.clock(sensors["hand"])
+        frame = self._frame(task, sensors, clock)
+        return Carry(sensors["hand"] - _sag(task), frame, frame, jnp.zeros((MAX_DELAY, self.action_size)), clock)
 
     def control(self, task: Task, carry: Carry, action: Float[Array, 4]) -> tuple[Command, Carry]:
         """Moves the commanded hand by 1 cm per unit; a positive fourth number closes the gripper."""
-        target = jnp.clip(carry.target + ACTION_SCALE * action[:3], task.goal.hand_low, task.goal.hand_high)
-        return Command(jnp.concatenate([target, action[3:], action[3:]])), replace(carry, target=target)
+        setting = task.goal.setting
+        actions = jnp.concatenate([action[None], carry.actions])
+        shares = jnp.maximum(1.0 - jnp.abs(jnp.arange(MAX_DELAY + 1) - setting.delay), 0.0)
+        # A sum, not a product of matrices, which accelerators round.
+        action = (shares[:, None] * actions).sum(0)
+        way = ACTION_SCALE * setting.hand_speed * action[:3]
+        target = jnp.clip(carry.target + way, task.goal.hand_low, task.goal.hand_high)
+        command = Command(jnp.concatenate([target, action[3:], action[3:]]))
+        return command, replace(carry, target=target, actions=actions[:-1])
 
     def remember(self, task: Task, carry: Carry, sensors: Sensors) -> Carry:
         """See `Arena.remember`."""
-        return replace(carry, frame=self._frame(task, sensors), previous=carry.frame)
+        clock = carry.clock + jnp.uint32(1)
+        return replace(carry, frame=self._frame(task, sensors, clock), previous=carry.frame, clock=clock)
 
-    def measure(self, task: Task, sensors: Sensors, carry: Carry | None = None) -> Float[Array, "10 3"]:
+    def measure(self, task: Task, sensors: Sensors, carry: Carry | None = None) -> Float[Array, "13 3"]:
         """See `Arena.measure`; the rows are `rows.QUANTITIES`."""
-        goal, hand, zero = task.goal, sensors["hand"], jnp.zeros(3)
+        goal, setting, hand, zero = task.goal, task.goal.setting, sensors["hand"], jnp.zeros(3)
         object_rotation = rotations.matrix(sensors["object_quat"])
         mechanism_rotation = rotations.matrix(sensors["mechanism_quat"])
         opening = topology.FINGER_GAP - sensors["right"][0] - sensors["left"][0]
         return jnp.stack(
             [
                 hand,
-                hand + jnp.array(_TCP),
+                (hand + jnp.array(_TCP)).at[2].add(-setting.finger_length),
                 sensors["object_pos"] + object_rotation @ goal.object_point,
                 sensors["object_pos"] + object_rotation @ goal.object_tip,
                 sensors["mechanism_pos"] + mechanism_rotation @ goal.mechanism_point,
@@ -149,6 +186,9 @@ class Tabletop:
                 zero.at[0].set(opening),
                 goal.point,
                 zero,
+                jnp.stack([setting.side, setting.table_height, setting.finger_length]),
+                jnp.stack([setting.hand_speed, setting.delay, zero[0]]),
+                zero if carry is None else _pending(setting, carry),
             ]
         )
 
@@ -175,8 +215,10 @@ class Tabletop:
                 compiled.geom_matid[geom] = compiled.material(colour).id
                 compiled.geom_group[geom] = 0 if np.asarray(shapes.used)[k] else 4
         compiled.site_pos[compiled.site("goal").id] = np.asarray(task.goal.point)
+        topology.dress(compiled, float(task.goal.setting.table_height), float(task.goal.setting.finger_length))
 
-    def _frame(self, task: Task, sensors: Sensors) -> Float[Array, 18]:
+    def _frame(self, task: Task, sensors: Sensors, clock: UInt32[Array, ""]) -> Float[Array, 18]:
+        """What is seen: positions with noise, but for that of an object that is not there."""
         quantities = self.measure(task, sensors)
         opening = jnp.clip(quantities[rows.GRIPPER, :1] / topology.FINGER_GAP, 0.0, 1.0)
         parts = [sensors["hand"], opening]
@@ -188,7 +230,21 @@ class Tabletop:
             flipped = task.goal.orientation_positive[place] & (turned[jnp.argmax(jnp.abs(turned))] < 0)
             written = jnp.where(flipped, -turned, turned) + task.goal.orientation_constant[place]
             parts += [quantities[which], written]
-        return jnp.concatenate(parts)
+        frame, there = jnp.concatenate(parts), task.goal.observed != rows.ORIGIN
+        shares = jnp.zeros(_FRAME).at[:3].set(1.0).at[3].set(1.0 / topology.FINGER_GAP)
+        shares = shares.at[4:7].set(there[0]).at[11:14].set(there[1])
+        return frame + task.goal.setting.noise * shares * sensing.noise(clock, _FRAME)
+
+
+def _sag(task: Task) -> Float[Array, 3]:
+    """From the commanded to the resting hand, metres."""
+    return jnp.array(topology.SAG) / task.goal.setting.hand_stiffness
+
+
+def _pending(setting: rows.Setting, carry: Carry) -> Float[Array, 3]:
+    """How far actions that have been given and not yet carried out will move the commanded hand, metres."""
+    shares = jnp.clip(setting.delay - jnp.arange(MAX_DELAY), 0.0, 1.0)
+    return ACTION_SCALE * setting.hand_speed * (shares[:, None] * carry.actions[:, :3]).sum(0)
 
 
 class _Index:
@@ -203,6 +259,12 @@ class _Index:
         start, dof = compiled.joint("free").qposadr[0], compiled.joint("free").dofadr[0]
         self.free_qpos, self.free_dofs = np.arange(start, start + 7), np.arange(dof, dof + 6)
         self.hand_qpos = np.array([compiled.joint(f"hand_{axis}").qposadr[0] for axis in "xyz"])
+        self.hand_actuators = np.array([compiled.actuator(f"hand_{axis}").id for axis in "xyz"])
+        fingers = ("right", "left")
+        self.finger_actuators = np.array([compiled.actuator(name).id for name in fingers])
+        self.finger_dofs = np.array([compiled.joint(name).dofadr[0] for name in fingers])
+        self.pads = np.array([compiled.geom(f"{name}_{end}").id for name in fingers for end in ("near", "far")])
+        self.palm, self.table = compiled.geom("palm").id, compiled.geom("table").id
         self.geoms: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for slot, capacity in rows.CAPACITY.items():
             ids, order, start = [], [], 0

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jaxtyping import Array, Float, Int
 
@@ -15,7 +16,7 @@ from mtbench.env import TimeStep
 from mtbench.stages import Conditions
 
 from ..arrays import vector
-from .rows import HAND, ORIGIN, Stage, conditions
+from .rows import COMMAND, HAND, LAYOUT, ORIGIN, PENDING, POINTS, QUANTITIES, Stage, conditions
 
 MAX_WAYPOINTS = 6
 _FAR = 10.0
@@ -31,7 +32,7 @@ class Waypoint:
     effort: float = -1.0
     """The gripper's action on the way: positive closes."""
     gain: float = 10.0
-    """Action per metre of distance to the waypoint."""
+    """Action per metre of distance to the waypoint, for a hand of the arena's own speed."""
     blend: Sequence[float] = (1.0, 1.0, 1.0)
     """Axes along which the hand moves; the others keep still. A number below 1 slows an axis down."""
     subject: int = HAND
@@ -98,9 +99,25 @@ class Expert:
     def act(self, key: jax.Array, carry: tuple[()], timestep: TimeStep) -> tuple[tuple[()], Float[Array, 4]]:
         """Heads for the first waypoint that is not reached."""
         script = jax.tree.map(lambda leaf: leaf[timestep.family], self.tables)
-        quantities = timestep.quantities
+        quantities = _as_built(timestep.quantities)
+        (side, _, _), (speed, _, _) = timestep.quantities[LAYOUT], timestep.quantities[COMMAND]
         reached = script.arrived.errors(quantities) <= script.arrived.tolerance
         now = jnp.minimum(jnp.cumprod(reached).sum(), MAX_WAYPOINTS - 1)
         target = jnp.clip(quantities[script.target[now]] + script.offset[now], script.low[now], script.high[now])
-        move = script.gain[now] * script.blend[now] * (target - quantities[script.subject[now]])
-        return carry, jnp.clip(jnp.append(move, script.effort[now]), -1.0, 1.0)
+        # Where delayed actions will have brought it: a gain that is stable without delay is so with it.
+        place = quantities[script.subject[now]] + quantities[PENDING]
+        move = script.gain[now] / speed * script.blend[now] * (target - place)
+        return carry, jnp.clip(jnp.append(move.at[0].multiply(side), script.effort[now]), -1.0, 1.0)
+
+
+def _as_built(quantities: Float[Array, "q 3"]) -> Float[Array, "q 3"]:
+    """The quantities as they are in the task that the family wrote: not mirrored, the table at 0, its own fingers."""
+    side, height, longer = quantities[LAYOUT]
+    lower = _PLACES[:, None] * jnp.stack([0.0 * height, 0.0 * height, height])
+    lower = lower.at[HAND, 2].add(longer)
+    turn = jnp.ones((len(QUANTITIES), 3)).at[_TURNED, 0].set(side)
+    return (quantities[: len(QUANTITIES)] - lower) * turn
+
+
+_PLACES = np.isin(np.arange(len(QUANTITIES)), POINTS).astype(np.float32)
+_TURNED = np.array([*POINTS, PENDING])

@@ -73,6 +73,7 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
         name="table",
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         size=[2, 2, 0.1],
+        pos=[0, 0, -1e-3],  # rows set it; see `_fill` for why the template has another height
         contype=contype,
         conaffinity=conaffinity,
         rgba=[0, 0, 0, 0],
@@ -87,6 +88,17 @@ def _surroundings(spec: mujoco.MjSpec) -> None:
     for name, size, pos, material in looks:
         _look(world, name, mujoco.mjtGeom.mjGEOM_BOX, size, pos, material)
     world.add_site(name="goal", type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[0.02, 0, 0], pos=[0, 0, -4], material="goal")
+
+
+def dress(compiled: mujoco.MjModel, table_height: float, finger_length: float) -> None:
+    """Moves what is only seen to where a task has the table and the fingers' ends."""
+    compiled.geom("table_top").pos[2] = table_height - 0.021
+    for i in range(len(_CORNERS)):
+        leg = compiled.geom(f"table_leg_{i}")
+        leg.size[2], leg.pos[2] = 0.43 + table_height / 2, -0.47 + table_height / 2
+    for side in ("right", "left"):
+        claw = compiled.geom(f"{side}_claw")
+        claw.size[2], claw.pos[2] = 0.044 + finger_length / 2, 0.004 - finger_length / 2
 
 
 _CORNERS = ((-0.64, 0.21), (0.64, 0.21), (-0.64, 0.99), (0.64, 0.99))

@@ -7,7 +7,7 @@ some of them; the rest is parked. Lengths are half sizes in metres, as in MuJoCo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.stages import MAX_STAGES, NEAR, Conditions, Stages
+from mtbench.task import Deviations
 
 from ..arrays import constant, scalar, stacked, vector
 from ..scenery import COLOURS
@@ -42,9 +43,15 @@ QUANTITIES = (
     "gripper",
     "goal",
     "origin",
+    "layout",
+    "command",
+    "pending",
 )
 """The vocabulary of stages and experts; docs/families.md says what each means."""
-HAND, TCP, OBJECT, OBJECT_TIP, MECHANISM, MECHANISM_TIP, JOINTS, GRIPPER, GOAL, ORIGIN = range(len(QUANTITIES))
+HAND, TCP, OBJECT, OBJECT_TIP, MECHANISM, MECHANISM_TIP, JOINTS, GRIPPER, GOAL, ORIGIN = range(10)
+LAYOUT, COMMAND, PENDING = range(10, len(QUANTITIES))
+POINTS = (HAND, TCP, OBJECT, OBJECT_TIP, MECHANISM, MECHANISM_TIP, GOAL)
+"""Quantities that are places in the world."""
 
 PARKED = 1e-3
 """Size of a geom that is not used."""
@@ -106,9 +113,41 @@ class Initial:
     """Of the mechanism's joints: m/s, m/s, rad/s."""
 
 
+def _nominal(value: float) -> Any:
+    return field(default_factory=lambda: np.float32(value))
+
+
+@struct.dataclass
+class Setting(Deviations):
+    """The hand, its senses and the table; without a unit, as multiples of the arena's own."""
+
+    side: Float[Array, ""] = _nominal(1.0)
+    """-1 where the scene, and the hand with it, is mirrored left to right."""
+    table_height: Float[Array, ""] = _nominal(0.0)
+    """Metres."""
+    table_friction: Float[Array, ""] = _nominal(1.0)
+    """Sliding friction of the table, of mechanisms and of fixtures."""
+    hand_speed: Float[Array, ""] = _nominal(1.0)
+    """Metres by which one unit of action moves the commanded hand."""
+    hand_stiffness: Float[Array, ""] = _nominal(1.0)
+    """Of the springs that hold the hand at its target; their damping ratio stays."""
+    grip_force: Float[Array, ""] = _nominal(1.0)
+    """Of the fingers, whose time to close stays."""
+    finger_length: Float[Array, ""] = _nominal(0.0)
+    """Metres by which the fingers are longer."""
+    finger_width: Float[Array, ""] = _nominal(1.0)
+    """Distance of the two capsules of a pad."""
+    pad_friction: Float[Array, ""] = _nominal(1.0)
+    palm_size: Float[Array, ""] = _nominal(1.0)
+    delay: Float[Array, ""] = _nominal(0.0)
+    """Control steps from an action to its effect; between two numbers of steps a mixture of their actions."""
+    noise: Float[Array, ""] = _nominal(0.0)
+    """Standard deviation of what is seen of positions, metres."""
+
+
 @struct.dataclass
 class Goal:
-    """What is to be reached, and which points are seen and judged."""
+    """What is to be reached, which points are seen and judged, and the setting of it all."""
 
     point: Float[Array, 3]
     stages: Stages
@@ -127,6 +166,7 @@ class Goal:
     """… this added. Zeros, constants and the order of the numbers are all told by the two."""
     orientation_positive: Bool[Array, 2]
     """Whether the sign is such that the largest number is positive; else it is the engine's."""
+    setting: Setting
 
 
 @dataclass(frozen=True)
@@ -370,6 +410,7 @@ def goal(
         constant([o.matrix() for o in orientations], np.float32),
         constant([o.numbers or ZEROS.numbers for o in orientations], np.float32),
         constant([o.order == "xyzw" for o in orientations], bool),
+        Setting(),
     )
 
 

@@ -16,7 +16,10 @@ from mtbench.physics import BACKENDS
 from mtbench.policy import RandomPolicy, act
 from mtbench.task import TaskId
 
-FAMILIES = sorted(registry.families())
+OWN = sorted(name for name, family in registry.families().items() if not family.base)
+VARIED = sorted(set(registry.families()) - set(OWN))
+FAMILIES = [*OWN, *VARIED[::8]]
+"""Of those that vary another family further, some."""
 ARENAS = sorted({family.arena for family in registry.families().values()})
 LANES = 4
 
@@ -167,8 +170,8 @@ def test_the_expert_solves_its_tasks(arena):
         return
     jobs = [(TaskId(n, registry.family(n).version, 500_000 + s), 0) for n in names for s in range(40)]
     table = play_jobs(envs, player, player.expert(), jobs, name="expert", split="train")
-    for name, part in table.group_by("family"):
-        assert part["success"].mean() >= 0.95, name
+    for (name,), part in table.group_by("family"):
+        assert part["success"].mean() >= (0.85 if registry.family(name).base else 0.95), name
     random = play_jobs(envs, player, RandomPolicy(4), jobs, name="random", split="train")
     assert random["success"].mean() < 0.2, "tasks that chance solves measure nothing"
 

@@ -166,6 +166,7 @@ def from_scratch(arena: Tabletop, task: Task) -> mujoco.MjModel:
     """The scene's model by MuJoCo's own compiler: densities instead of derived inertias."""
     row = jax.tree.map(np.asarray, task.scene)
     spec = topology.build(arena.slots, iterations=arena.iterations)
+    spec.geom("table").pos = [0, 0, 0]
     names = ("slide", "slide2", "hinge")
     for k, name in enumerate(names):
         joint = spec.joint(name)

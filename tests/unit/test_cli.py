@@ -301,7 +301,8 @@ def test_tasks_json():
     command = [sys.executable, "-c", "import mtbench.physics; from mtbench.cli import main; main()", "tasks", "--json"]
     listing = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     families = {family["name"]: family for family in listing["families"]}
-    assert set(families["reach"]) == {"name", "arena", "version", "description", "factors"}
+    assert set(families["reach"]) == {"name", "arena", "version", "description", "base", "factors"}
+    assert families["varied-reach"]["base"] == "reach" and families["varied-reach"]["factors"][-1]["levels"]
     suites = {suite["name"]: suite for suite in listing["suites"]}
     assert suites["STARTER"]["splits"] == {"train": 500, "iid": 250}
 

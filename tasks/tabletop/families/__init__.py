@@ -1,7 +1,8 @@
-"""Meta-World's families, one file per piece of hardware."""
+"""Meta-World's families, one file per piece of hardware, and each of them varied."""
 
 from __future__ import annotations
 
+from .. import variations
 from . import (
     bins,
     button,
@@ -29,7 +30,7 @@ from . import (
     window,
 )
 
-FAMILIES = (
+PLAIN = (
     *puck.FAMILIES,
     *drawer.FAMILIES,
     *button.FAMILIES,
@@ -55,3 +56,6 @@ FAMILIES = (
     *plate.FAMILIES,
     *window.FAMILIES,
 )
+"""As Meta-World has them."""
+
+FAMILIES = (*PLAIN, *map(variations.varied, PLAIN))
