@@ -1,0 +1,271 @@
+"""Tables with known truth: what every interval of the scorecard is held to.
+
+Success of an episode is Φ(family + seed + task + seed × task) of a regime, so that expectations are known in closed
+form. `claims` computes the intervals that a card prints, beside what they claim to cover; `table` is an episodes table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import scipy
+from jaxtyping import Bool, Float
+
+from . import contrasts, statistics
+from .components import Batch, Plays, Scores
+from .contrasts import Group
+from .episodes import validate
+from .statistics import Interval
+
+
+@dataclass(frozen=True)
+class Regime:
+    """How tasks, trainings and episodes vary."""
+
+    seeds: int = 5
+    sizes: tuple[int, ...] = (5,) * 5
+    """Tasks in each family."""
+    episodes: int = 6
+    level: float = 0.5
+    apart: float = 0.5
+    """How far families lie from their middle."""
+    seed_spread: float = 0.3
+    task_spread: float = 0.6
+    cell_spread: float = 0.3
+    collapse: float = 0.0
+    """Share of seeds that fail everywhere."""
+    hopeless: float = 0.0
+    """Share of tasks that nobody can do."""
+    blind: float = 0.0
+    """Share of tasks that the control cannot do."""
+    shared: float = 0.5
+    """Share of an episode's chance that is in its initial state, which all meet."""
+
+
+REGIMES = {
+    "ordinary": Regime(),
+    "correlated seeds": Regime(seed_spread=0.8),
+    "two seeds": Regime(seeds=2, seed_spread=0.5),
+    "three seeds": Regime(seeds=3, seed_spread=0.5),
+    "ten seeds": Regime(seeds=10, seed_spread=0.5, sizes=(3,) * 5),
+    "few tasks": Regime(seeds=3, sizes=(3, 3)),
+    "one family of five": Regime(sizes=(5,)),
+    "pairs of tasks": Regime(sizes=(2,) * 5),
+    "uneven families": Regime(sizes=(2, 3, 4, 6, 10)),
+    "some families of one task": Regime(sizes=(1, 1, 1, 7, 7)),
+    "ceiling": Regime(level=2.5),
+    "floor": Regime(level=-2.5),
+    "some hopeless tasks": Regime(level=2.5, task_spread=0.2, hopeless=0.04),
+    "tasks all or nothing": Regime(task_spread=3.0),
+    "tasks alike": Regime(shared=0.0, seed_spread=0.05, task_spread=0.05, cell_spread=0.05),
+    "one episode": Regime(episodes=1),
+    "families far apart": Regime(sizes=(40,) * 6, episodes=1, apart=2.5, seed_spread=0.05),
+    "hard ceiling": Regime(level=3.2, seed_spread=0.1, task_spread=0.2, cell_spread=0.1, blind=0.05),
+    "initial states decide": Regime(shared=1.0, seed_spread=0.0, cell_spread=0.0, blind=0.05),
+    "collapse": Regime(level=1.5, collapse=0.1),
+    "collapse, three seeds": Regime(seeds=3, level=1.5, collapse=0.1),
+}
+HANDICAP = 0.6
+"""What a control lacks in level; the splits beyond training lack a part of it."""
+BEYOND = {"near": 0.4, "far": 0.8}
+ADAPTED = (0.0, 0.3, 0.6)
+"""What a policy gains by adaptation, at three levels."""
+
+Claims = dict[str, tuple[Interval, Batch]]
+"""An interval beside its truth."""
+
+
+class Draw:
+    """Random numbers of many replicates of one regime: what policies, seeds and tasks are like."""
+
+    def __init__(self, regime: Regime, replicates: int, seed: int):
+        """Draws the trainings and the training tasks."""
+        self.regime, self.replicates = regime, replicates
+        self.random = np.random.default_rng(seed)
+        self.families = np.repeat(np.arange(len(regime.sizes)), regime.sizes).astype(str)
+        self.middles = np.linspace(-regime.apart, regime.apart, len(regime.sizes)) + regime.level
+        self.base = np.repeat(self.middles, regime.sizes)
+        self.level, self.alive = self.trainings()
+
+    def normal(self, spread: float, *shape: int) -> Float[np.ndarray, "replicate *shape"]:
+        """Normal draws in single precision, for speed."""
+        return spread * self.random.standard_normal((self.replicates, *shape), np.float32)
+
+    def lasting(self, share: float, *shape: int) -> Bool[np.ndarray, "replicate *shape"]:
+        """False with probability `share`."""
+        return self.random.random((self.replicates, *shape)) >= share
+
+    def trainings(self) -> tuple[np.ndarray, np.ndarray]:
+        """Levels of independent seeds, and which of them have not collapsed."""
+        seeds = self.regime.seeds
+        return self.normal(self.regime.seed_spread, seeds, 1), self.lasting(self.regime.collapse, seeds, 1)
+
+    def tasks(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ease of tasks, the chance of their initial states, and which of them can be done at all."""
+        state = self.normal(np.sqrt(self.regime.shared), 1, count, self.regime.episodes)
+        possible = self.lasting(self.regime.hopeless, 1, count)
+        return self.normal(self.regime.task_spread, 1, count), state, possible
+
+    def play(self, latent: np.ndarray, able: np.ndarray, state: np.ndarray) -> Plays:
+        """Success of episodes."""
+        chance = state + self.normal(np.sqrt(1 - self.regime.shared), latent.shape[1], *state.shape[-2:])
+        return ((latent[..., None] > chance) & able[..., None]).astype(float)
+
+
+def rate(latent: np.ndarray, *spreads: float) -> np.ndarray:
+    """Expected success over normal spreads of these sizes."""
+    return scipy.stats.norm.cdf(latent / np.sqrt(1 + np.square(spreads).sum()))
+
+
+def claims(regime: Regime, replicates: int, seed: int) -> Claims:
+    """Every interval that a card prints of the regime, beside its truth."""
+    draw = Draw(regime, replicates, seed)
+    families, tasks = draw.families, len(draw.base)
+    task, state, possible = draw.tasks(tasks)
+    cell = draw.normal(regime.cell_spread, regime.seeds, tasks)
+    latent = draw.base + draw.level + task + cell
+    plays = draw.play(latent, draw.alive & possible, state)
+    one, scores = plays[:, :1].mean(-1), plays.mean(-1)
+
+    doable, lasting = 1 - regime.hopeless, 1 - regime.collapse
+    seeds, all_tasks = (regime.seed_spread, regime.cell_spread), (regime.task_spread, regime.cell_spread)
+    per_task = rate(draw.base + task[:, 0], *seeds) * possible[:, 0] * lasting
+    these = rate(latent)[:, 0] * possible[:, 0] * draw.alive[:, 0]
+
+    def population(shift: float, base: np.ndarray = draw.base) -> float:
+        """Of the training method on all tasks of the families."""
+        return float(rate(base - shift, *seeds, regime.task_spread).mean()) * doable * lasting
+
+    def artefact(shift: float, base: np.ndarray = draw.base) -> np.ndarray:
+        """Of the first training on all tasks of the families, [replicate, task]."""
+        return rate(base - shift + draw.level[:, 0], *all_tasks) * doable * draw.alive[:, 0]
+
+    found: Claims = {
+        "suite": (statistics.suite_interval(plays), per_task.mean(-1)),
+        "tasks": (statistics.task_intervals(plays), per_task),
+        "population": (statistics.population_interval(scores, families), population(0)),
+        "artefact": (statistics.population_interval(one, families), artefact(0).mean(-1)),
+        "artefact, these tasks": (statistics.suite_interval(plays[:, :1]), these.mean(-1)),
+        "artefact, single tasks": (statistics.task_intervals(plays[:, :1]), these),
+    }
+    found |= _of_policies(draw, scores, (task, state, possible), population, artefact)
+    found |= _of_splits(draw, scores, plays, per_task.mean(-1), population, artefact)
+    found |= _of_adaptation(draw, (latent, task, state, possible))
+    return found
+
+
+def _of_policies(draw: Draw, scores: Scores, tasks, population, artefact) -> Claims:
+    """Differences to a control with one seed, and to a rival with as many seeds of its own."""
+    regime, families, (task, state, possible) = draw.regime, draw.families, tasks
+    one, count = scores[:, :1], len(families)
+    handicap = 0.0 if regime.blind else HANDICAP
+    sighted = possible & draw.lasting(regime.blind, 1, count)
+    latent = draw.base - handicap + task + draw.normal(regime.cell_spread, 1, count)
+    control = draw.play(latent, sighted, state).mean(-1)
+    level, alive = draw.trainings()
+    latent = draw.base - 0.3 + task + level + draw.normal(regime.cell_spread, regime.seeds, count)
+    rival = draw.play(latent, alive & possible, state).mean(-1)
+    spreads, able = (regime.task_spread, regime.cell_spread), (1 - regime.hopeless) * (1 - regime.blind)
+    opponent = rate(draw.base - handicap, *spreads).mean() * able
+    own = artefact(0)
+    found: Claims = {
+        "difference": (contrasts.paired_difference(scores, control, families), population(0) - opponent),
+        "rival": (contrasts.paired_difference(scores, rival, families), population(0) - population(0.3)),
+        "artefact, difference": (contrasts.paired_difference(one, control, families), own.mean(-1) - opponent),
+    }
+    size = regime.sizes[0]
+    if 1 < size < count:
+        part, name = one[..., :size], families[:size]
+        assumed = statistics.clustering(one, families)
+        found["artefact, family"] = statistics.population_interval(part, name, assumed), own[:, 0]
+        assumed = np.minimum(np.maximum(assumed, statistics.clustering(control, families)), 1)
+        opponent = rate(draw.base[:1] - handicap, *spreads) * able
+        difference = contrasts.paired_difference(part, control[..., :size], name, assumed)
+        found["artefact, family difference"] = difference, own[:, 0] - opponent
+    return found
+
+
+
+
+
+def _of_splits(draw: Draw, scores: Scores, plays: Plays, suite: np.ndarray, population, artefact) -> Claims:
+    """The headline over two splits of unequal size, its gap, retention and slope."""
+    regime = draw.regime
+    halves = tuple((size + 1) // 2 for size in regime.sizes)
+    layout = {"near": (draw.base, draw.families)}
+    layout["far"] = np.repeat(draw.middles, halves), np.repeat(np.arange(len(halves)), halves).astype(str)
+    base, parts, exact, truths, own = Group(scores, draw.families), [], [], [], []
+    for split, (middles, names) in layout.items():
+        task, state, possible = draw.tasks(len(names))
+        latent = middles - BEYOND[split] + task
+        cells = draw.normal(regime.cell_spread, regime.seeds, len(names))
+        played = draw.play(latent + draw.level + cells, draw.alive & possible, state)
+        expected = rate(latent[:, 0], regime.seed_spread, regime.cell_spread) * possible[:, 0] * (1 - regime.collapse)
+        exact.append((played, expected.mean(-1)))
+        parts.append(Group(played.mean(-1), names, 0.5))
+        truths.append(population(BEYOND[split], middles))
+        own.append(artefact(BEYOND[split], middles).mean(-1))
+    units = np.concatenate([played.reshape(*played.shape[:2], -1) for played, _ in exact], -1)
+    counts = [played.shape[-2] * regime.episodes for played, _ in exact]
+    strata = [f"{n} {t}" for n, (played, _) in enumerate(exact) for t in range(played.shape[-2]) for _ in range(regime.episodes)]
+    weights = np.repeat([0.5 / count for count in counts], counts)
+    names = [f"{n} {name}" for n, group in enumerate(parts) for name in group.strata]
+    rates = np.concatenate([group.values for group in parts], -1)
+    shares = np.concatenate([group.share() for group in parts])
+    seen, beyond = population(0), sum(truths) / 2
+    points = [1.0, 1.25, 1.5]
+    groups = [base, *parts]
+    sizes = np.array([group.values.shape[-1] for group in groups])
+    away = points - np.average(points, weights=sizes)
+    line = sizes * away / (sizes * away**2).sum() @ np.array([seen, *truths])
+    first = [Group(group.values[:, :1], group.strata, group.weight) for group in groups]
+    seen_once, beyond_once = artefact(0).mean(-1), sum(own) / 2
+    return {
+        "headline": (
+            statistics.population_interval(units, strata, weights=weights),
+            sum(expected for _, expected in exact) / 2,
+        ),
+        "headline, population": (statistics.population_interval(rates, names, weights=shares), beyond),
+        "gap": (contrasts.generalization_gap(base, parts), seen - beyond),
+        "retention": (contrasts.retention(base, parts), beyond / seen),
+        "slope": (contrasts.slope(points, groups), line),
+        "artefact, headline": (statistics.population_interval(rates[:, :1], names, weights=shares), beyond_once),
+        "artefact, gap": (contrasts.generalization_gap(first[0], first[1:]), seen_once - beyond_once),
+        "artefact, retention": (
+            contrasts.retention(first[0], first[1:]),
+            beyond_once / np.where(draw.alive[:, 0, 0], seen_once, np.nan),
+        ),
+    }
+
+
+def _of_adaptation(draw: Draw, tasks) -> Claims:
+    """Gain and height of an adaptation curve, on exactly these tasks."""
+    regime, (latent, task, state, possible) = draw.regime, tasks
+    curve = np.stack([draw.play(latent + gain, draw.alive & possible, state) for gain in ADAPTED])
+    per_task = [rate(draw.base + gain + task[:, 0], regime.seed_spread, regime.cell_spread) for gain in ADAPTED]
+    expected = np.stack(per_task).mean(-1) * (1 - regime.collapse)
+    if regime.hopeless:
+        expected = (np.stack(per_task) * possible[:, 0]).mean(-1) * (1 - regime.collapse)
+    flat = curve.reshape(*curve.shape[:3], -1)
+    strata = np.repeat(np.arange(curve.shape[-2]), regime.episodes)
+    gain = contrasts.paired_difference(flat[-1], flat[0], strata, same_seeds=True)
+    area = statistics.suite_interval((curve[0] + 2 * curve[1] + curve[2]) / 4)
+    return {
+        "adaptation gain": (gain, expected[-1] - expected[0]),
+        "adaptation area": (area, (expected[0] + 2 * expected[1] + expected[2]) / 4),
+    }
+
+
+def coverage(regime: Regime, replicates: int = 4000, parts: int = 8) -> dict[str, float]:
+    """Share of replicates in which each interval covers its truth; in parts, which need little memory."""
+    found = [claims(regime, replicates // parts, seed) for seed in range(parts)]
+    return {name: float(np.mean([covered(*part[name]) for part in found])) for name in found[0]}
+
+
+def covered(interval: Interval, truth: Batch) -> float:
+    """Share of the intervals that cover; what has no truth, such as a ratio to zero, does not count."""
+    hit = (interval.low <= truth + 1e-9) & (truth - 1e-9 <= interval.high)
+    return float(hit[np.broadcast_to(~np.isnan(truth), hit.shape)].mean())
