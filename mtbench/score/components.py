@@ -30,7 +30,9 @@ class Spread:
     and no interval is to be narrower than this."""
 
 
-def spread(samples: Sequence[Scores], units: Float[np.ndarray, "*batch unit"], strata: Strata, weights: Weights) -> Spread:
+def spread(
+    samples: Sequence[Scores], units: Float[np.ndarray, "*batch unit"], strata: Strata, weights: Weights
+) -> Spread:
     """Of Σ weights · scores, by two-way random effects: Var = seed + unit − both (Satterthwaite 1946).
 
     Args:

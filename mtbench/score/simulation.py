@@ -7,7 +7,7 @@ form. `claims` computes the intervals that a card prints, beside what they claim
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -90,11 +90,11 @@ class Draw:
         self.base = np.repeat(self.middles, regime.sizes)
         self.level, self.alive = self.trainings()
 
-    def normal(self, spread: float, *shape: int) -> Float[np.ndarray, "replicate *shape"]:
+    def normal(self, spread: float, *shape: int) -> Float[np.ndarray, " replicate *shape"]:
         """Normal draws in single precision, for speed."""
         return spread * self.random.standard_normal((self.replicates, *shape), np.float32)
 
-    def lasting(self, share: float, *shape: int) -> Bool[np.ndarray, "replicate *shape"]:
+    def lasting(self, share: float, *shape: int) -> Bool[np.ndarray, " replicate *shape"]:
         """False with probability `share`."""
         return self.random.random((self.replicates, *shape)) >= share
 
@@ -188,9 +188,6 @@ def _of_policies(draw: Draw, scores: Scores, tasks, population, artefact) -> Cla
     return found
 
 
-
-
-
 def _of_splits(draw: Draw, scores: Scores, plays: Plays, suite: np.ndarray, population, artefact) -> Claims:
     """The headline over two splits of unequal size, its gap, retention and slope."""
     regime = draw.regime
@@ -210,7 +207,12 @@ def _of_splits(draw: Draw, scores: Scores, plays: Plays, suite: np.ndarray, popu
         own.append(artefact(BEYOND[split], middles).mean(-1))
     units = np.concatenate([played.reshape(*played.shape[:2], -1) for played, _ in exact], -1)
     counts = [played.shape[-2] * regime.episodes for played, _ in exact]
-    strata = [f"{n} {t}" for n, (played, _) in enumerate(exact) for t in range(played.shape[-2]) for _ in range(regime.episodes)]
+    strata = [
+        f"{n} {t}"
+        for n, (played, _) in enumerate(exact)
+        for t in range(played.shape[-2])
+        for _ in range(regime.episodes)
+    ]
     weights = np.repeat([0.5 / count for count in counts], counts)
     names = [f"{n} {name}" for n, group in enumerate(parts) for name in group.strata]
     rates = np.concatenate([group.values for group in parts], -1)
@@ -257,6 +259,111 @@ def _of_adaptation(draw: Draw, tasks) -> Claims:
         "adaptation gain": (gain, expected[-1] - expected[0]),
         "adaptation area": (area, (expected[0] + 2 * expected[1] + expected[2]) / 4),
     }
+
+
+SPLITS = {
+    "train": 0.0,
+    "iid": 0.1,
+    "interpolation": 0.2,
+    "extrapolation": 0.6,
+    "extrapolation-1.5": 1.0,
+    "extrapolation-2": 1.6,
+    "combination": 0.5,
+    "family": 1.2,
+    "embodiment": 0.9,
+}
+"""What a policy lacks in level on each rung of the ladder."""
+
+
+@dataclass(frozen=True)
+class Player:
+    """A policy in a simulated table."""
+
+    level: float = 0.0
+    """Above that of the regime."""
+    seeds: int = 5
+    gains: Mapping[int, float] = field(default_factory=lambda: {0: 0.0})
+    """What it gains in level by numbers of episodes of adaptation."""
+
+
+PLAYERS = {
+    "learner": Player(),
+    "random": Player(level=-3.0, seeds=1),
+    "constant": Player(level=-2.0, seeds=1),
+    "expert": Player(level=3.0, seeds=1),
+}
+
+
+def table(
+    regime: Regime,
+    players: Mapping[str, Player] = PLAYERS,
+    splits: Mapping[str, float] = SPLITS,
+    seed: int = 0,
+    horizon: int = 200,
+) -> pl.DataFrame:
+    """An episodes table. Families of split `family` are new ones; episodes are the same for all players.
+
+    Args:
+      regime: how tasks and episodes vary; its number of seeds is the players' matter.
+      players: by name.
+      splits: by name, with what a policy lacks in level there.
+      seed: of the random numbers.
+      horizon: control steps of an episode that fails.
+    """
+    draw = Draw(regime, 1, seed)
+    trained = {
+        name: Draw(replace(regime, seeds=player.seeds), 1, seed + 1 + number)
+        for number, (name, player) in enumerate(players.items())
+    }
+    parts = []
+    for split, lacking in splits.items():
+        task, state, possible = draw.tasks(len(draw.base))
+        names = [f"{'new' if split == 'family' else 'known'}-{family}" for family in draw.families]
+        ids = [f"{name}/1/{split}-{number}" for number, name in enumerate(names)]
+        for name, player in players.items():
+            own = trained[name]
+            latent = draw.base + player.level - lacking + task + own.level
+            latent = latent + own.normal(regime.cell_spread, player.seeds, len(ids))
+            for adaptation, gain in player.gains.items():
+                won = own.play(latent + gain, own.alive & possible, state)[0] > 0
+                parts.append(_rows(won, ids, names, name, split, adaptation, own.random, horizon))
+    return validate(pl.concat(parts))
+
+
+def _rows(
+    won: Bool[np.ndarray, "seed task episode"],
+    ids: list[str],
+    families: list[str],
+    policy: str,
+    split: str,
+    adaptation: int,
+    random: np.random.Generator,
+    horizon: int,
+) -> pl.DataFrame:
+    seed, task, episode = (axis.ravel() for axis in np.indices(won.shape))
+    success = won.ravel()
+    solved_at = random.integers(horizon // 4, horizon, len(success))
+    return pl.DataFrame(
+        {
+            "policy": [policy] * len(success),
+            "seed": seed,
+            "suite": ["SIMULATED"] * len(success),
+            "protocol": ["ours"] * len(success),
+            "split": [split] * len(success),
+            "family": np.array(families)[task],
+            "task": np.array(ids)[task],
+            "episode": episode,
+            "success": success,
+            "success_final": success & (random.random(len(success)) < 0.95),
+            "return": np.where(success, 0.8, 0.3) * horizon,
+            "progress": np.where(success, 1.0, random.random(len(success))),
+            "length": [horizon] * len(success),
+            "diverged": [False] * len(success),
+            "adaptation": [adaptation] * len(success),
+            "failure": [""] * len(success),
+            "solved_at": pl.Series(np.where(success, solved_at, 0)).replace(0, None),
+        }
+    )
 
 
 def coverage(regime: Regime, replicates: int = 4000, parts: int = 8) -> dict[str, float]:

@@ -178,7 +178,8 @@ def interval(
     bounds: tuple[float, float] = (0.0, 1.0),
     p_value: Batch | None = None,
 ) -> Interval:
-    """Clips the ends to the bounds; rounding may have put one a hair inside the estimate, which may be unknown."""
+    """Clips to the bounds; rounding may have put an end a hair inside the estimate, which may be unknown."""
+    value = np.clip(value, *bounds)
     low, high = np.fmin(low, value), np.fmax(high, value)
     return Interval(value, np.clip(low, *bounds), np.clip(high, *bounds), method, p_value)
 
