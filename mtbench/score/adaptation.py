@@ -14,8 +14,8 @@ from . import contrasts
 from .estimate import POPULATION, estimate, success
 from .outcomes import Outcomes, Pool, outcomes
 
-FLAT = "flat: it plays alike after any number of episodes, as a policy without memory does"
-ONCE = "flat: it was played without adaptation"
+FLAT = "flat: the same after any number of episodes, as without memory"
+ONCE = "flat: played without adaptation"
 
 
 def curves(

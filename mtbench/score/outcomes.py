@@ -143,9 +143,13 @@ def outcomes(rows: pl.DataFrame, policy: str, column: str = "success", adaptatio
       column: what to look at.
       adaptation: after how many episodes of adaptation; by default the most that the policy had.
     """
-    rows = rows.filter(policy=policy)
-    adaptation = rows["adaptation"].max() if adaptation is None else adaptation
-    rows = rows.filter(adaptation=adaptation).sort("seed", "family", "task", "episode")
+    every = rows.filter(policy=policy)
+    adaptation = every["adaptation"].max() if adaptation is None else adaptation
+    rows = every.filter(adaptation=adaptation).sort("seed", "family", "task", "episode")
+    for name in ("seed", "task"):
+        if missing := sorted(set(every[name]) - set(rows[name])):
+            found = f"is not {adaptation} for policy '{policy}', {name} {missing[0]}"
+            raise bad_column("adaptation", f"{found}, expected that level for all")
     plan = rows.unique("task", maintain_order=True)
     seeds, numbers = (rows[name].unique().sort().to_list() for name in ("seed", "episode"))
     shape = len(seeds), len(plan), len(numbers)

@@ -181,7 +181,7 @@ def families(blocks: Mapping[str, dict], claim: str) -> Plot:
         value, low, high = (np.array([e[key] for e in found]) for key in ("value", "low", "high"))
         if index == 0:
             axes.barh(rows, value, height=0.72, color=colour, alpha=0.3)
-        places = np.array(rows) + 0.2 * (index - (len(blocks) - 1) / 2)
+        places = np.array(rows) + 0.6 / len(blocks) * (index - (len(blocks) - 1) / 2)
         bars = [value - low, high - value]
         axes.errorbar(value, places, xerr=bars, fmt=marker, ms=3.5, color=colour, label=name, clip_on=False)
     axes.set(xlim=(0, 1), xlabel="success rate", ylim=(len(names) - 0.5, -0.5))

@@ -53,8 +53,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LIMITS = {
-    "collapse": "Where one training seed in ten collapses, a few seeds often show none, and no interval can "
-    "foresee one from them: nominal 95 % then covers as little as 60 % with 5 seeds and 88 % with 20.",
+    "collapse": "Where one training seed in ten collapses, a few seeds often show none, and no interval of a mean can "
+    "foresee one from them: nominal 95 % then covers as little as 51 % with 5 seeds and 88 % with 20. Differences and "
+    "ratios of splits hold, for they are of the same seeds.",
     "one task": "A single task's Wilson interval covers 95 % on average over success rates, but as little as "
     "84 % for some rates near 0 or 1.",
 }
@@ -212,7 +213,8 @@ def ladder_table(card: Card) -> Table:
     """The ladder for a terminal."""
     from rich.table import Table
 
-    table = Table("split", title=f"{card['policy']}: from near to far; * is in the headline")
+    table = Table(title=f"{card['policy']}: from near to far; * is in the headline")
+    table.add_column("split", no_wrap=True)
     for name in ("tasks", "success", "train − split", "split / train"):
         table.add_column(name, justify="right")
     for rung in card["ladder"]:
@@ -254,10 +256,12 @@ def _warnings(card: Card, own: Mapping[str, Any]) -> list[str]:
     """What a reader must know before the first figure."""
     lines = [_FEW_SEEDS[own["seeds"]]] if own["seeds"] in _FEW_SEEDS else []
     if easy := card["easy_families"]:
-        told = ", ".join(f"{family['family']} {family['success']:.0%}" for family in easy).replace("%", " %")
-        lines.append(f"A constant action solves more than {EASY:.0%} of: {told}.".replace("%", " %", 1))
+        told = ", ".join(f"{family['family']} {100 * family['success']:.0f}\N{NO-BREAK SPACE}%" for family in easy)
+        lines.append(f"A constant action solves more than {100 * EASY:.0f} % of: {told}.")
     if failed := sum(row["episodes"] for row in card["failures"] if row["policy"] == card["policy"]):
-        lines.append(f"{failed} episodes could not be played; they count as unsuccessful, and the reasons are below.")
+        lines.append(
+            f"{failed} episodes, of all splits, could not be played; they count as unsuccessful (reasons below)."
+        )
     if missing := [s for s in card["metadata"].get("headline") or () if s not in card["splits"]]:
         lines.append(f"The suite also scores {', '.join(missing)}, which the table does not have.")
     if card["headline"]["splits"] == ["train"]:
