@@ -45,8 +45,8 @@ def _curve(rows: pl.DataFrame, policy: str, splits: Sequence[str], levels: list[
     found = {"levels": levels, "success": [estimate(success(pool, claim)) for pool in pools]}
     if len(levels) == 1:
         return found | {"gain": None, "area": None, "flat": ONCE}
-    first, last = (pools[i].sample(exact=claim != POPULATION) for i in (0, -1))
-    gain = contrasts.paired_difference(last.values, first.values, first.strata, weights=first.weights, same_seeds=True)
+    start, end = (pools[i].sample(exact=claim != POPULATION) for i in (0, -1))
+    gain = contrasts.paired_difference(end.values, start.values, start.strata, weights=start.weights, same_seeds=True)
     alike = all(
         np.array_equal(part.values, first.values)
         for pool in pools

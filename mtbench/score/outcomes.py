@@ -144,7 +144,7 @@ def outcomes(rows: pl.DataFrame, policy: str, column: str = "success", adaptatio
       adaptation: after how many episodes of adaptation; by default the most that the policy had.
     """
     every = rows.filter(policy=policy)
-    adaptation = every["adaptation"].max() if adaptation is None else adaptation
+    adaptation = max(every["adaptation"].to_list(), default=0) if adaptation is None else adaptation
     rows = every.filter(adaptation=adaptation).sort("seed", "family", "task", "episode")
     for name in ("seed", "task"):
         if missing := sorted(set(every[name]) - set(rows[name])):

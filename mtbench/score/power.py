@@ -83,8 +83,16 @@ def components(played: Pool, against: Pool | None = None) -> Components:
         others = len(b.seeds)
         rest = within(b.rates - b.rates.mean(0)).sum() / (others - 1) if others > 1 else crossed
         method_task = max(float(within(a.rates.mean(0) - b.rates.mean(0)) - crossed / seeds - rest / others), 0.0)
-    found = (float(x) for x in (seed, task, seed_task, episode, method_task))
-    return Components(*found, assumed=against is None, seeds=seeds, families=len(counts))
+    return Components(
+        seed=float(seed),
+        task=float(task),
+        seed_task=float(seed_task),
+        episode=episode,
+        method_task=float(method_task),
+        assumed=against is None,
+        seeds=seeds,
+        families=len(counts),
+    )
 
 
 def detectable(

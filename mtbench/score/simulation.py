@@ -6,7 +6,7 @@ form. `claims` computes the intervals that a card prints, beside what they claim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -78,6 +78,10 @@ Claims = dict[str, tuple[Interval, Batch]]
 """An interval beside its truth."""
 
 
+Tasks = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of `Draw.tasks`."""
+
+
 class Draw:
     """Random numbers of many replicates of one regime: what policies, seeds and tasks are like."""
 
@@ -103,7 +107,7 @@ class Draw:
         seeds = self.regime.seeds
         return self.normal(self.regime.seed_spread, seeds, 1), self.lasting(self.regime.collapse, seeds, 1)
 
-    def tasks(self, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def tasks(self, count: int) -> Tasks:
         """Ease of tasks, the chance of their initial states, and which of them can be done at all."""
         state = self.normal(np.sqrt(self.regime.shared), 1, count, self.regime.episodes)
         possible = self.lasting(self.regime.hopeless, 1, count)
@@ -152,12 +156,11 @@ def claims(regime: Regime, replicates: int, seed: int) -> Claims:
         "artefact, single tasks": (statistics.task_intervals(plays[:, :1]), these),
     }
     found |= _of_policies(draw, scores, (task, state, possible), population, artefact)
-    found |= _of_splits(draw, scores, plays, per_task.mean(-1), population, artefact)
-    found |= _of_adaptation(draw, (latent, task, state, possible))
-    return found
+    found |= _of_splits(draw, scores, population, artefact)
+    return found | _of_adaptation(draw, latent, (task, state, possible))
 
 
-def _of_policies(draw: Draw, scores: Scores, tasks, population, artefact) -> Claims:
+def _of_policies(draw: Draw, scores: Scores, tasks: Tasks, population: Callable, artefact: Callable) -> Claims:
     """Differences to a control with one seed, and to a rival with as many seeds of its own."""
     regime, families, (task, state, possible) = draw.regime, draw.families, tasks
     one, count = scores[:, :1], len(families)
@@ -182,82 +185,78 @@ def _of_policies(draw: Draw, scores: Scores, tasks, population, artefact) -> Cla
         assumed = statistics.clustering(one, families)
         found["artefact, family"] = statistics.population_interval(part, name, assumed), own[:, 0]
         assumed = np.minimum(np.maximum(assumed, statistics.clustering(control, families)), 1)
-        opponent = rate(draw.base[:1] - handicap, *spreads) * able
+        rate_of_one = rate(draw.base[:1] - handicap, *spreads) * able
         difference = contrasts.paired_difference(part, control[..., :size], name, assumed)
-        found["artefact, family difference"] = difference, own[:, 0] - opponent
+        found["artefact, family difference"] = difference, own[:, 0] - rate_of_one
     return found
 
 
-def _of_splits(draw: Draw, scores: Scores, plays: Plays, suite: np.ndarray, population, artefact) -> Claims:
+def _of_splits(draw: Draw, scores: Scores, population: Callable, artefact: Callable) -> Claims:
     """The headline over two splits of unequal size, its gap, retention and slope."""
     regime = draw.regime
     halves = tuple((size + 1) // 2 for size in regime.sizes)
-    layout = {"near": (draw.base, draw.families)}
-    layout["far"] = np.repeat(draw.middles, halves), np.repeat(np.arange(len(halves)), halves).astype(str)
-    base, parts, exact, truths, own = Group(scores, draw.families), [], [], [], []
-    for split, (middles, names) in layout.items():
-        task, state, possible = draw.tasks(len(names))
-        latent = middles - BEYOND[split] + task
-        cells = draw.normal(regime.cell_spread, regime.seeds, len(names))
-        played = draw.play(latent + draw.level + cells, draw.alive & possible, state)
-        expected = rate(latent[:, 0], regime.seed_spread, regime.cell_spread) * possible[:, 0] * (1 - regime.collapse)
-        exact.append((played, expected.mean(-1)))
-        parts.append(Group(played.mean(-1), names, 0.5))
-        truths.append(population(BEYOND[split], middles))
-        own.append(artefact(BEYOND[split], middles).mean(-1))
-    units = np.concatenate([played.reshape(*played.shape[:2], -1) for played, _ in exact], -1)
-    counts = [played.shape[-2] * regime.episodes for played, _ in exact]
-    strata = [
-        f"{n} {t}"
-        for n, (played, _) in enumerate(exact)
-        for t in range(played.shape[-2])
-        for _ in range(regime.episodes)
-    ]
-    weights = np.repeat([0.5 / count for count in counts], counts)
-    names = [f"{n} {name}" for n, group in enumerate(parts) for name in group.strata]
-    rates = np.concatenate([group.values for group in parts], -1)
-    shares = np.concatenate([group.share() for group in parts])
-    seen, beyond = population(0), sum(truths) / 2
-    points = [1.0, 1.25, 1.5]
-    groups = [base, *parts]
-    sizes = np.array([group.values.shape[-1] for group in groups])
-    away = points - np.average(points, weights=sizes)
-    line = sizes * away / (sizes * away**2).sum() @ np.array([seen, *truths])
-    first = [Group(group.values[:, :1], group.strata, group.weight) for group in groups]
-    seen_once, beyond_once = artefact(0).mean(-1), sum(own) / 2
+    layout = {
+        "near": (draw.base, draw.families),
+        "far": (np.repeat(draw.middles, halves), np.repeat(np.arange(len(halves)), halves).astype(str)),
+    }
+    seen = Group(scores, draw.families)
+    parts, plays, strata, weights = [], [], [], []
+    exact, whole, own = np.zeros(draw.replicates), [], []
+    for split, (base, families) in layout.items():
+        lacking = BEYOND[split]
+        task, state, possible = draw.tasks(len(families))
+        latent = base - lacking + task + draw.level + draw.normal(regime.cell_spread, regime.seeds, len(families))
+        played = draw.play(latent, draw.alive & possible, state)
+        parts.append(Group(played.mean(-1), families, 0.5))
+        plays.append(played.reshape(*played.shape[:2], -1))
+        strata += [f"{split} {number}" for number in range(len(families)) for _ in range(regime.episodes)]
+        weights.append(np.full(plays[-1].shape[-1], 0.5 / plays[-1].shape[-1]))
+        expected = rate(base - lacking + task[:, 0], regime.seed_spread, regime.cell_spread) * possible[:, 0]
+        exact += expected.mean(-1) * (1 - regime.collapse) / 2
+        whole.append(population(lacking, base))
+        own.append(artefact(lacking, base).mean(-1))
+
+    def headline(groups: Sequence[Group]) -> Interval:
+        names = [f"{number} {name}" for number, group in enumerate(groups) for name in group.strata]
+        shares = np.concatenate([group.share() for group in groups])
+        return statistics.population_interval(np.concatenate([g.values for g in groups], -1), names, weights=shares)
+
+    within, beyond = population(0), sum(whole) / 2
+    within_own, beyond_own = artefact(0).mean(-1), sum(own) / 2
+    points, counts = [1.0, 1.25, 1.5], [len(group.strata) for group in (seen, *parts)]
+    line = np.polyfit(points, [within, *whole], 1, w=np.sqrt(counts))[0]
+    first, *rest = (Group(group.values[:, :1], group.strata, group.weight) for group in (seen, *parts))
+    units = statistics.population_interval(np.concatenate(plays, -1), strata, weights=np.concatenate(weights))
     return {
-        "headline": (
-            statistics.population_interval(units, strata, weights=weights),
-            sum(expected for _, expected in exact) / 2,
-        ),
-        "headline, population": (statistics.population_interval(rates, names, weights=shares), beyond),
-        "gap": (contrasts.generalization_gap(base, parts), seen - beyond),
-        "retention": (contrasts.retention(base, parts), beyond / seen),
-        "slope": (contrasts.slope(points, groups), line),
-        "artefact, headline": (statistics.population_interval(rates[:, :1], names, weights=shares), beyond_once),
-        "artefact, gap": (contrasts.generalization_gap(first[0], first[1:]), seen_once - beyond_once),
+        "headline": (units, exact),
+        "headline, population": (headline(parts), beyond),
+        "gap": (contrasts.generalization_gap(seen, parts), within - beyond),
+        "retention": (contrasts.retention(seen, parts), beyond / within),
+        "slope": (contrasts.slope(points, [seen, *parts]), line),
+        "artefact, headline": (headline(rest), beyond_own),
+        "artefact, gap": (contrasts.generalization_gap(first, rest), within_own - beyond_own),
         "artefact, retention": (
-            contrasts.retention(first[0], first[1:]),
-            beyond_once / np.where(draw.alive[:, 0, 0], seen_once, np.nan),
+            contrasts.retention(first, rest),
+            beyond_own / np.where(draw.alive[:, 0, 0], within_own, np.nan),
         ),
     }
 
 
-def _of_adaptation(draw: Draw, tasks) -> Claims:
+def _of_adaptation(draw: Draw, latent: np.ndarray, tasks: Tasks) -> Claims:
     """Gain and height of an adaptation curve, on exactly these tasks."""
-    regime, (latent, task, state, possible) = draw.regime, tasks
-    curve = np.stack([draw.play(latent + gain, draw.alive & possible, state) for gain in ADAPTED])
-    per_task = [rate(draw.base + gain + task[:, 0], regime.seed_spread, regime.cell_spread) for gain in ADAPTED]
-    expected = np.stack(per_task).mean(-1) * (1 - regime.collapse)
-    if regime.hopeless:
-        expected = (np.stack(per_task) * possible[:, 0]).mean(-1) * (1 - regime.collapse)
-    flat = curve.reshape(*curve.shape[:3], -1)
-    strata = np.repeat(np.arange(curve.shape[-2]), regime.episodes)
-    gain = contrasts.paired_difference(flat[-1], flat[0], strata, same_seeds=True)
-    area = statistics.suite_interval((curve[0] + 2 * curve[1] + curve[2]) / 4)
+    regime, (task, state, possible) = draw.regime, tasks
+    curve = [draw.play(latent + gain, draw.alive & possible, state) for gain in ADAPTED]
+    rates = [rate(draw.base + gain + task[:, 0], regime.seed_spread, regime.cell_spread) for gain in ADAPTED]
+    expected = [(one * possible[:, 0]).mean(-1) * (1 - regime.collapse) for one in rates]
+    first, last = (played.reshape(*played.shape[:2], -1) for played in (curve[0], curve[-1]))
+    strata = np.repeat(np.arange(len(draw.base)), regime.episodes)
+    gain = contrasts.paired_difference(last, first, strata, same_seeds=True)
     return {
         "adaptation gain": (gain, expected[-1] - expected[0]),
-        "adaptation area": (area, (expected[0] + 2 * expected[1] + expected[2]) / 4),
+        "adaptation area": (
+            statistics.suite_interval((curve[0] + 2 * curve[1] + curve[2]) / 4),
+            (expected[0] + 2 * expected[1] + expected[2]) / 4,
+        ),
     }
 
 
@@ -374,5 +373,5 @@ def coverage(regime: Regime, replicates: int = 4000, parts: int = 8) -> dict[str
 
 def covered(interval: Interval, truth: Batch) -> float:
     """Share of the intervals that cover; what has no truth, such as a ratio to zero, does not count."""
-    hit = (interval.low <= truth + 1e-9) & (truth - 1e-9 <= interval.high)
+    hit = np.asarray((interval.low <= truth + 1e-9) & (truth - 1e-9 <= interval.high))
     return float(hit[np.broadcast_to(~np.isnan(truth), hit.shape)].mean())
