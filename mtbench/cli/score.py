@@ -21,7 +21,7 @@ class Arguments:
     splits: tuple[str, ...] | None = None
     """Splits of the headline; by default those that the suite scores."""
     tasks: Path | None = None
-    """Parquet or CSV file of facts about tasks: task, factor, side, shell, distance."""
+    """Parquet or CSV file of facts about tasks: task, factor, side, distance, nearest."""
     animations: Path | None = None
     """Folder of pictures or short videos for the worst tasks, named after the task with - for /."""
     out: Path | None = None

@@ -19,7 +19,7 @@ def difficulty(episodes: pl.DataFrame, splits: Sequence[str], facts: pl.DataFram
     """Of each split.
 
     `constant` and `expert` are success rates, `slack` is the share of the horizon that is left when the expert first
-    succeeds (median of the episodes that it solves), `distance` that to the nearest training task (median of tasks).
+    succeeds (median of the episodes that it solves), `nearest` the distance to the nearest training task (median of tasks).
     What the table does not say is None.
     """
     return {split: _of(episodes, split, facts) for split in splits}
@@ -39,11 +39,12 @@ def _of(episodes: pl.DataFrame, split: str, facts: pl.DataFrame | None) -> dict[
     def rate(name: str) -> dict[str, Any] | None:
         return estimate(success(pool(rows, name, [split]), THESE)) if name in present else None
 
-    distance = None
-    if facts is not None and "distance" in facts.columns:
-        own = facts.filter(pl.col("task").is_in(rows["task"].unique().to_list()))["distance"].drop_nulls().to_numpy()
-        distance = float(np.median(own)) if len(own) else None
-    return {"constant": rate("constant"), "expert": rate("expert"), "slack": _slack(rows), "distance": distance}
+    nearest = None
+    if facts is not None and "nearest" in facts.columns:
+        own = facts.unique("task").filter(pl.col("task").is_in(rows["task"].unique().to_list()))["nearest"]
+        known = own.cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
+        nearest = float(np.median(known)) if len(known) else None
+    return {"constant": rate("constant"), "expert": rate("expert"), "slack": _slack(rows), "nearest": nearest}
 
 
 def _slack(rows: pl.DataFrame) -> float | None:

@@ -156,17 +156,22 @@ def read_tasks(path: str | Path) -> pl.DataFrame:
 
 
 def task_facts(frame: pl.DataFrame) -> pl.DataFrame:
-    """The table of tasks, checked: a row for each, with `task` and any of
+    """The table of tasks, checked: a row for each task and factor that sets it apart from training, as
+    `mtbench.ladder.labels` writes them, with `task` and any of
 
-    - `factor`, `side`, `shell`: which factor lies beyond its training range, on which side, and how far from the
-      range's middle in half widths, so that 1 is its end;
-    - `distance`: to the nearest training task.
+    - `factor`, `side`, `distance`: which factor, on which side of the middle of its training range, and how far from
+      it, in half widths, so that 1 is the end of training; the factor is empty for a task that none sets apart;
+    - `nearest`: how far the nearest training task is.
     """
     if "task" not in frame.columns:
         raise UsageError(f"tasks table: column 'task' is missing, it has {', '.join(frame.columns)}")
-    if frame["task"].is_duplicated().any():
-        repeated = frame.filter(frame["task"].is_duplicated())["task"][0]
-        raise UsageError(f"tasks table: task '{repeated}' repeats, expected a row for each task")
+    for name in ("distance", "nearest"):
+        if name in frame.columns and not frame.schema[name].is_numeric() and frame.schema[name] != pl.Null:
+            raise UsageError(f"tasks table: column '{name}' is {frame.schema[name]}, expected numbers")
+    key = [name for name in ("task", "factor") if name in frame.columns]
+    if (repeated := frame.filter(frame.select(key).is_duplicated())).height:
+        told = ", ".join(f"{name} '{repeated[name][0]}'" for name in key)
+        raise UsageError(f"tasks table: {told} repeats, expected a row for each")
     return frame
 
 

@@ -34,11 +34,11 @@ def in_order(splits: Sequence[str]) -> list[str]:
 def scored(splits: Sequence[str], metadata: Mapping[str, Any]) -> list[str]:
     """The splits that the headline is the mean over, of those in the table.
 
-    `metadata["headline"]` names them; by default they are all but `train` and those whose name ends in a number,
+    `metadata["headline"]`, or the protocol in it, names them; by default they are all but `train` and those whose name ends in a number,
     which are diagnostics.
     """
-    named = metadata.get("headline")
-    if named is not None and not (isinstance(named, list) and all(isinstance(name, str) for name in named)):
+    named = metadata.get("headline") or (metadata.get("protocol") or {}).get("headline")
+    if named and not (isinstance(named, list | tuple) and all(isinstance(name, str) for name in named)):
         raise UsageError(f"metadata 'headline' is {named!r}, expected a list of splits")
     held_out = [split for split in splits if split != "train"]
     found = [split for split in splits if split in (named or ())]
@@ -91,7 +91,7 @@ def shells(
       episodes: the table.
       policy: whose.
       splits: those in the table.
-      facts: of tasks, with the columns `factor` and perhaps `side` and `shell`; see `mtbench.score.task_facts`.
+      facts: of tasks, with the columns `factor` and perhaps `side` and `distance`; see `mtbench.score.task_facts`.
     """
     beyond = [split for split in in_order(splits) if re.fullmatch(r"extrapolation(-[\d.]+)?", split)]
     inside = next((split for split in ("iid", "train") if split in splits), None)
@@ -100,14 +100,16 @@ def shells(
     near, *far = pool(episodes, policy, [inside, *beyond]).parts
     tasks = pl.concat([_of_tasks(part, split) for part, split in zip(far, beyond, strict=True)])
     if facts is not None:
-        wanted = [name for name in ("factor", "side", "shell") if name in facts.columns]
+        wanted = [name for name in ("factor", "side", "distance") if name in facts.columns]
+        if "distance" in wanted:
+            facts = facts.filter(pl.col("distance") > 1)
         tasks = tasks.join(facts.select("task", *wanted), on="task", how="left")
-    for name, kind in (("factor", pl.String), ("side", pl.String), ("shell", pl.Float64)):
+    for name, kind in (("factor", pl.String), ("side", pl.String), ("distance", pl.Float64)):
         column = pl.col(name).cast(kind) if name in tasks.columns else pl.lit(None, kind).alias(name)
         tasks = tasks.with_columns(column)
-    tasks = tasks.with_columns(pl.col("shell").fill_null(pl.col("split").map_elements(_shell, pl.Float64)))
+    tasks = tasks.with_columns(pl.col("distance").fill_null(pl.col("split").map_elements(_shell, pl.Float64)))
     found = [_curve("all factors", near, far, tasks.with_columns(side=pl.lit("")))]
-    for factor in tasks["factor"].drop_nulls().unique().sort():
+    for factor in tasks["factor"].replace("", None).drop_nulls().unique().sort():
         found.append(_curve(factor, near, far, tasks.filter(factor=factor).with_columns(pl.col("side").fill_null(""))))
     return found
 
@@ -129,7 +131,7 @@ def _curve(factor: str, near: Outcomes, far: Sequence[Outcomes], tasks: pl.DataF
     for (side, _), rows in tasks.group_by("side", "split", maintain_order=True):
         chosen = set(rows["task"])
         part = next(p for p in far if chosen & set(p.tasks))
-        at = float(rows["shell"].to_numpy().mean())
+        at = float(rows["distance"].to_numpy().mean())
         parts.append((str(side), at, part.select([task for task in part.tasks if task in chosen])))
     points = [
         {"side": side, "at": at, "tasks": len(part.tasks), "success": estimate(population(Pool([part])))}

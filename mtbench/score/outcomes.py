@@ -32,7 +32,8 @@ class Outcomes:
 
     def select(self, tasks: Sequence[str], episodes: Sequence[int] | None = None) -> Outcomes:
         """The named tasks; with `episodes`, only those of them that are there."""
-        chosen = [self.tasks.index(task) for task in tasks]
+        places = {task: place for place, task in enumerate(self.tasks)}
+        chosen = [places[task] for task in tasks]
         kept = [i for i, episode in enumerate(self.episodes) if episodes is None or episode in episodes]
         return Outcomes(
             self.values[:, chosen][:, :, kept],
@@ -105,7 +106,8 @@ class Pool:
 
     def select(self, tasks: Sequence[str]) -> Pool:
         """The named tasks; parts without any are left out."""
-        chosen = [[task for task in part.tasks if task in set(tasks)] for part in self.parts]
+        wanted = set(tasks)
+        chosen = [[task for task in part.tasks if task in wanted] for part in self.parts]
         return Pool([part.select(own) for part, own in zip(self.parts, chosen, strict=True) if own])
 
     def by_family(self) -> dict[str, list[str]]:

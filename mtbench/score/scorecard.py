@@ -10,7 +10,7 @@
      "gaps":       [estimate + {"near", "far"}, ..],
      "shells":     [{"factor", "points": [{"side", "at", "tasks", "success": estimate}, ..], "slope": estimate}, ..],
      "adaptation": {policy: {"levels": [..], "success": [estimate, ..], "gain": estimate, "area": estimate, "flat"}},
-     "difficulty": {split: {"constant": estimate, "expert": estimate, "slack", "distance"}},
+     "difficulty": {split: {"constant": estimate, "expert": estimate, "slack", "nearest"}},
      "easy_families": [{"family", "success"}, ..],
      "worst_tasks": [{"task", "family", "split", "success": estimate}, ..],
      "failures":   [{"policy", "seed", "split", "task", "reason", "episodes"}, ..],
@@ -19,7 +19,8 @@
     block:      {"seeds", "tasks", "episodes", "diverged", "failed", "return", "progress" (means),
                  "success": estimate, "success_final", "population" (success on all tasks of the families),
                  "families": {family: {"tasks", "success": estimate, "success_final"}},
-                 "per_task": {task: {"family", "split", "success": estimate, "success_final"}} (of a single split),
+                 "per_task": {task: {"family", "split", "success": estimate, "success_final"}} (of a single split; in the CSV file
+                 alone, not in the JSON file),
                  "worst_fifth": estimate, "median", "solved_50", "solved_80", "iqm"}
     difference: estimate + {"name": "a − b", "tasks", "p_holm", "families": {family: estimate}}
     estimate:   see `mtbench.score.estimate`
@@ -167,8 +168,14 @@ def worst_tasks(card: Card) -> list[dict[str, Any]]:
 
 
 def write_json(card: Mapping[str, Any], path: str | Path) -> None:
-    """Writes a card or a comparison, whole or not at all."""
-    files.write(path, json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    """Writes a card, a comparison or a plan, whole or not at all; figures of single tasks are left to `write_csv`."""
+    files.write(path, json.dumps(_without(card, "per_task"), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _without(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without(own, name) for key, own in value.items() if key != name}
+    return value
 
 
 def write_csv(card: Card, path: str | Path) -> None:
@@ -262,7 +269,8 @@ def _warnings(card: Card, own: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"{failed} episodes, of all splits, could not be played; they count as unsuccessful (reasons below)."
         )
-    if missing := [s for s in card["metadata"].get("headline") or () if s not in card["splits"]]:
+    named = card["metadata"].get("headline") or (card["metadata"].get("protocol") or {}).get("headline") or ()
+    if missing := [split for split in named if split not in card["splits"]]:
         lines.append(f"The suite also scores {', '.join(missing)}, which the table does not have.")
     if card["headline"]["splits"] == ["train"]:
         lines.append("These are the training tasks: nothing is held out.")
@@ -270,7 +278,7 @@ def _warnings(card: Card, own: Mapping[str, Any]) -> list[str]:
 
 
 def _small_print(card: Card, own: Mapping[str, Any]) -> list[str]:
-    text = json.dumps(card)
+    text = json.dumps(_without(card, "metadata"))
     splits = card["headline"]["splits"]
     lines = [
         f"{own['tasks']} tasks of {len(own['families'])} families, training seeds: {own['seeds']}. "

@@ -226,7 +226,7 @@ def test_slope_of_shells_by_hand():
     wins = {"iid": [2, 2, 2, 2], "extrapolation": [2, 1, 2, 1], "extrapolation-2": [1, 1, 1, 1]}
     table = pl.concat([make_table({"mt-ppo": [rung] * 3}, (split,)) for split, rung in wins.items()])
     facts = table.unique("task", maintain_order=True).select(
-        "task", factor=pl.when(pl.col("split") != "iid").then(pl.lit("mass")), side=pl.lit("high"), distance=pl.lit(0.5)
+        "task", factor=pl.when(pl.col("split") != "iid").then(pl.lit("mass")), side=pl.lit("high"), nearest=pl.lit(0.5)
     )
     card = scorecard(table, tasks=facts)
     every, mass = card["shells"]
@@ -234,7 +234,11 @@ def test_slope_of_shells_by_hand():
     assert every["slope"]["value"] == pytest.approx(expected) and mass["slope"]["value"] == pytest.approx(expected)
     assert mass["factor"] == "mass" and [point["at"] for point in mass["points"]] == [1.0, 1.25, 2.0]
     assert [point["success"]["value"] for point in mass["points"]] == pytest.approx([1.0, 0.75, 0.5])
-    assert card["difficulty"]["iid"]["distance"] == 0.5
+    assert card["difficulty"]["iid"]["nearest"] == 0.5
+    placed = facts.with_columns(distance=pl.when(pl.col("factor").is_not_null()).then(pl.lit(1.5)))
+    assert [point["at"] for point in scorecard(table, tasks=placed)["shells"][1]["points"]] == [1.0, 1.5, 1.5]
+    with pytest.raises(UsageError, match="factor 'mass' repeats"):
+        scorecard(table, tasks=pl.concat([facts[-1:], facts[-1:]]))
     # Metadata may hold the same table, and is not repeated on the card.
     again = scorecard(table, metadata={"tasks": facts.to_dicts()})
     assert again["shells"] == card["shells"] and again["metadata"] == {}
@@ -470,6 +474,10 @@ def test_csv_has_every_task(simulated, tmp_path):
     assert own["task"].drop_nulls().n_unique() == simulated["task"].n_unique()
     whole = own.filter(pl.col("task").is_null(), pl.col("family").is_null(), split="headline")
     assert whole["value"].item() == pytest.approx(card["headline"]["success"]["value"])
+    write_json(card, tmp_path / "card.json")  # which is small: tasks are in the other file
+    assert (tmp_path / "card.json").stat().st_size < (tmp_path / "card.csv").stat().st_size
+    back = json.loads((tmp_path / "card.json").read_text())
+    assert back["headline"] == card["headline"] and "per_task" not in back["splits"]["iid"]["policies"]["learner"]
     assert set(own.filter("scored")["split"]) == {"headline", *card["headline"]["splits"]}
 
 
