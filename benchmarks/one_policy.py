@@ -65,7 +65,7 @@ def scores(run: Path, families: tuple[str, ...]) -> dict[str, Any]:
     """Success of a run on some families, of chance and of the experts, and the paired differences."""
     episodes = read_episodes(run / "eval" / "episodes.parquet")
     card = scorecard(episodes.filter(episodes["family"].is_in(families)))
-    block = card["splits"][card["split"]]
+    block = card["pooled"]
     return {
         **{name: {"tasks": own["tasks"], **own["success"]} for name, own in block["policies"].items()},
         **{

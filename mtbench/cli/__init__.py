@@ -13,6 +13,9 @@ COMMANDS = {
     "train": "train a policy on a suite; resumable",
     "export": "write what a run has learnt, and nothing else, to a folder",
     "eval": "score a policy on held-out tasks, beside random and expert",
+    "score": "compute a scorecard anew from stored tables of episodes",
+    "compare": "say which of several policies are distinct",
+    "power": "plan how many seeds and tasks a comparison needs",
     "render": "write a video of a policy or an expert on a grid of tasks",
     "bench": "measure environment steps per second on this machine",
 }

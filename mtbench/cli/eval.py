@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
     from ..errors import UsageError
     from ..evaluate import evaluate
     from ..policy import RandomPolicy
-    from ..score import scorecard, summary_table, write_episodes, write_json, write_report
+    from ..score import scorecard, summary_table, write_csv, write_episodes, write_json, write_report
     from .policies import open_policies
 
     check_backend(arguments.backend)
@@ -84,6 +84,7 @@ def run(argv: list[str]) -> int:
     controls = tuple(name for name, _, _ in players if name in ("random", "expert"))
     card = scorecard(episodes, policy=opened.name, controls=controls, metadata=metadata)
     write_json(card, out / "scorecard.json")
+    write_csv(card, out / "scorecard.csv")
     write_report(card, episodes, out / "scorecard.html")
     console = Console()
     console.print(summary_table(card))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
 
 from ..errors import MtbenchError, UsageError
 from ..files import replacing
@@ -29,52 +28,66 @@ SCHEMA: dict[str, pl.DataType] = {
     "progress": pl.Float64(),  # best in the episode
     "length": pl.Int64(),  # control steps
     "diverged": pl.Boolean(),
+    "adaptation": pl.Int64(),  # episodes of the task that the policy had played before, with its memory kept
+    "failure": pl.String(),  # why the policy could not play the episode, which is then lost; "" if it could
 }
-KEY = ["policy", "seed", "suite", "split", "task", "episode"]
+LATER: dict[str, Any] = {"adaptation": 0, "failure": ""}
+"""Columns that older tables lack, and what they would hold."""
+KEY = ["policy", "seed", "suite", "split", "task", "adaptation", "episode"]
+CONTROLS = ("random", "constant", "expert")
+"""Policies that others are compared with; `constant` is the best constant action, chosen on training tasks."""
 _METADATA = "mtbench"
 
 
 def validate(frame: pl.DataFrame) -> pl.DataFrame:
     """The table with its columns in order and of their types, others behind; narrower numbers are widened.
 
+    Columns that older tables lack are filled in; an episode that failed is no success, whatever its row says.
+
     Raises:
       UsageError: naming the column, what was expected and what it holds.
     """
+    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in LATER.items() if name not in frame.columns)
     for name, kind in SCHEMA.items():
         if name not in frame.columns:
-            raise _bad(name, f"is missing, expected {kind}")
+            raise bad_column(name, f"is missing, expected {kind}")
         found = frame.schema[name]
         widens = kind.is_numeric() and found.is_numeric() and (kind.is_float() or found.is_integer())
         if found != kind and not widens:
-            raise _bad(name, f"is {found}, expected {kind}")
+            raise bad_column(name, f"is {found}, expected {kind}")
         if count := frame[name].null_count():
-            raise _bad(name, f"has {count} empty values, expected none")
+            raise bad_column(name, f"has {count} empty values, expected none")
     if frame.is_empty():
         raise UsageError("episodes table: it has no rows, expected one per episode")
     frame = frame.with_columns(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
     for name in ("return", "progress"):
         if not frame[name].is_finite().all():
-            raise _bad(name, "holds NaN or infinity, expected finite numbers")
+            raise bad_column(name, "holds NaN or infinity, expected finite numbers")
     for name, most, expected in (
         ("progress", 1.0, "0 to 1"),
         ("seed", np.inf, "0 or more"),
         ("episode", np.inf, "0 or more"),
         ("length", np.inf, "0 or more"),
+        ("adaptation", np.inf, "0 or more"),
     ):
         outside = frame[name].filter(~frame[name].is_between(0, most))
         if len(outside):
-            raise _bad(name, f"holds {outside[0]:g}, expected {expected}")
+            raise bad_column(name, f"holds {outside[0]:g}, expected {expected}")
     if (frame["success_final"] & ~frame["success"]).any():
-        raise _bad("success_final", "is true where 'success' is false, which includes the last step")
+        raise bad_column("success_final", "is true where 'success' is false, which includes the last step")
+    frame = frame.with_columns(pl.col("success", "success_final") & (pl.col("failure") == ""))
     torn = frame.group_by("task").agg(pl.col("family").n_unique()).filter(pl.col("family") > 1)["task"]
     if len(torn):
-        raise _bad("family", f"has several values for task '{torn.sort()[0]}', expected one")
+        raise bad_column("family", f"has several values for task '{torn.sort()[0]}', expected one")
     if frame.select(KEY).is_duplicated().any():
-        raise _bad("episode", "repeats within a policy, seed, split and task, expected each number once")
+        raise bad_column(
+            "episode", "repeats within a policy, seed, split, task and adaptation, expected each number once"
+        )
     return frame.select(*SCHEMA, pl.exclude(*SCHEMA))
 
 
-def _bad(column: str, problem: str) -> UsageError:
+def bad_column(column: str, problem: str) -> UsageError:
+    """The error for a column of the table."""
     return UsageError(f"episodes table: column '{column}' {problem}")
 
 
@@ -98,63 +111,80 @@ def write_episodes(frame: pl.DataFrame, path: str | Path, metadata: Mapping[str,
         frame.write_parquet(partial, metadata=pairs)
 
 
-@dataclass(frozen=True)
-class Outcomes:
-    """One column of one policy on one split, as an array with named axes."""
+def read_tables(paths: Sequence[str | Path], rename: bool = False) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """One validated table of several, and the first one's metadata. Tables of different suites are refused.
 
-    values: Float[np.ndarray, "seed task episode"]
-    seeds: list[int]
-    tasks: list[str]
-    families: list[str]
-    """One for each task."""
-    episodes: list[int]
+    Controls that several tables hold are those of the first.
 
-    @property
-    def rates(self) -> Float[np.ndarray, "seed task"]:
-        """Mean over episodes."""
-        return self.values.mean(-1)
+    Args:
+      paths: Parquet files, or folders that hold `episodes.parquet` or `eval/episodes.parquet`.
+      rename: tells policies of one name in several tables apart by their folders; without it, they are seeds of one.
 
-    def select(self, tasks: Sequence[str], episodes: Sequence[int] | None = None) -> Outcomes:
-        """The named tasks; with `episodes`, only those of them that are there."""
-        chosen = [self.tasks.index(task) for task in tasks]
-        kept = [i for i, episode in enumerate(self.episodes) if episodes is None or episode in episodes]
-        return Outcomes(
-            self.values[:, chosen][:, :, kept],
-            self.seeds,
-            list(tasks),
-            [self.families[i] for i in chosen],
-            [self.episodes[i] for i in kept],
-        )
-
-    def by_family(self) -> dict[str, list[str]]:
-        """The tasks of each family."""
-        found: dict[str, list[str]] = {}
-        for task, family in zip(self.tasks, self.families, strict=True):
-            found.setdefault(family, []).append(task)
-        return found
-
-    def units(self) -> tuple[Float[np.ndarray, "seed unit"], list[str]]:
-        """Scores of the independent units and the stratum of each, as the intervals want them.
-
-        Units are tasks within families. Where no family has two tasks their spread is unknown, so units are
-        the episodes within tasks, and the claim is about these tasks alone.
-        """
-        if len(set(self.families)) < len(self.tasks):
-            return self.rates, self.families
-        return self.values.reshape(len(self.seeds), -1), [task for task in self.tasks for _ in self.episodes]
+    Raises:
+      UsageError: the tables do not belong together.
+    """
+    files = [_table_in(Path(path)) for path in paths]
+    tables, metadata = [read_episodes(file) for file in files], [read_metadata(file) for file in files]
+    for column in ("suite", "protocol"):
+        found = {
+            str(file): ", ".join(sorted(table[column].unique())) for file, table in zip(files, tables, strict=True)
+        }
+        _check_same(column, found)
+    _check_same(
+        "digest", {str(f): str(m["digest"])[:12] for f, m in zip(files, metadata, strict=True) if "digest" in m}
+    )
+    if rename:
+        names = [set(table["policy"]) - set(CONTROLS) for table in tables]
+        several = {name for own in names for name in own if sum(name in other for other in names) > 1}
+        for number, file in enumerate(files):
+            place = file.parent.parent if file.parent.name == "eval" else file.parent
+            told = {name: f"{name} ({place.name or place})" for name in several}
+            tables[number] = tables[number].with_columns(pl.col("policy").replace(told))
+    kept: list[pl.DataFrame] = []
+    for table in tables:
+        known = {name for earlier in kept for name in earlier["policy"].unique()} & set(CONTROLS)
+        kept.append(table.filter(~pl.col("policy").is_in(list(known))))
+    return validate(pl.concat(kept, how="diagonal_relaxed")), metadata[0]
 
 
-def outcomes(rows: pl.DataFrame, policy: str, column: str = "success") -> Outcomes:
-    """A column of one split as an array. Every seed must have played every task for the same episodes."""
-    rows = rows.filter(policy=policy).sort("seed", "family", "task", "episode")
-    plan = rows.unique("task", maintain_order=True)
-    seeds, numbers = (rows[name].unique().sort().to_list() for name in ("seed", "episode"))
-    shape = len(seeds), len(plan), len(numbers)
-    if len(rows) != shape[0] * shape[1] * shape[2]:
-        cells = pl.DataFrame({"seed": seeds}).join(plan.select("task"), how="cross")
-        counts = cells.join(rows.group_by("seed", "task").len(), on=["seed", "task"], how="left").fill_null(0)
-        seed, task, count = counts.sort("len", "seed", "task").row(0)
-        found = f"has {count} values for policy '{policy}', task '{task}', seed {seed}"
-        raise _bad("episode", f"{found}, expected {shape[2]} as elsewhere")
-    values = rows[column].cast(pl.Float64).to_numpy().reshape(shape)
-    return Outcomes(values, seeds, plan["task"].to_list(), plan["family"].to_list(), numbers)
+def read_tasks(path: str | Path) -> pl.DataFrame:
+    """Facts about tasks from a Parquet or CSV file; see `task_facts`."""
+    try:
+        return task_facts(pl.read_csv(path) if Path(path).suffix == ".csv" else pl.read_parquet(path, glob=False))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise MtbenchError(f"cannot read tasks from {path}: {str(error).splitlines()[0]}") from error
+
+
+def task_facts(frame: pl.DataFrame) -> pl.DataFrame:
+    """The table of tasks, checked: a row for each task and factor that sets it apart from training, as
+    `mtbench.ladder.labels` writes them, with `task` and any of
+
+    - `factor`, `side`, `distance`: which factor, on which side of the middle of its training range, and how far from
+      it, in half widths, so that 1 is the end of training; the factor is empty for a task that none sets apart;
+    - `nearest`: how far the nearest training task is.
+    """
+    if "task" not in frame.columns:
+        raise UsageError(f"tasks table: column 'task' is missing, it has {', '.join(frame.columns)}")
+    for name in ("distance", "nearest"):
+        if name in frame.columns and not frame.schema[name].is_numeric() and frame.schema[name] != pl.Null:
+            raise UsageError(f"tasks table: column '{name}' is {frame.schema[name]}, expected numbers")
+    key = [name for name in ("task", "factor") if name in frame.columns]
+    if (repeated := frame.filter(frame.select(key).is_duplicated())).height:
+        told = ", ".join(f"{name} '{repeated[name][0]}'" for name in key)
+        raise UsageError(f"tasks table: {told} repeats, expected a row for each")
+    return frame
+
+
+def _table_in(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    for place in (path / "episodes.parquet", path / "eval" / "episodes.parquet"):
+        if place.is_file():
+            return place
+    raise UsageError(f"{path} holds no episodes.parquet, nor eval/episodes.parquet: mtbench eval writes it")
+
+
+def _check_same(what: str, found: Mapping[str, str]) -> None:
+    if len(set(found.values())) > 1:
+        told = "; ".join(f"{file}: {value}" for file, value in found.items())
+        raise UsageError(f"tables have several {what}s, which are not comparable ({told}): score them one at a time")

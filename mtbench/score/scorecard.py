@@ -1,45 +1,62 @@
 """The scorecard: every figure of one policy beside its controls, as JSON.
 
-    {"format": 1, "policy", "suite", "protocol", "split" (the headline's), "controls": [..], "claim", "metadata": {..},
-     "headline":   {"success": estimate, "success_final", "worst_fifth", "solved_50", "solved_80"},
-     "splits":     {split: {"policies": {policy: block}, "differences": [difference, ..]}},
+    {"format": 2, "policy", "suite", "protocol", "controls": [..], "claim", "warnings": [sentence, ..],
+     "metadata": {..},
+     "headline":   {"splits": [..], "success": estimate, "success_final", "worst_fifth", "solved_50", "solved_80",
+                    "gap": estimate (train − headline), "retention": estimate (headline / train)},
+     "pooled":     {"policies": {policy: block}, "differences": [difference, ..]} (of the headline's splits as one),
+     "splits":     {split: the same},
+     "ladder":     [{"split", "scored", "tasks", "success": estimate, "population", "gap", "retention"}, ..],
      "gaps":       [estimate + {"near", "far"}, ..],
+     "shells":     [{"factor", "points": [{"side", "at", "tasks", "success": estimate}, ..], "slope": estimate}, ..],
+     "adaptation": {policy: {"levels": [..], "success": [estimate, ..], "gain": estimate, "area": estimate, "flat"}},
+     "difficulty": {split: {"constant": estimate, "expert": estimate, "slack", "nearest"}},
+     "easy_families": [{"family", "success"}, ..],
+     "worst_tasks": [{"task", "family", "split", "success": estimate}, ..],
+     "failures":   [{"policy", "seed", "split", "task", "reason", "episodes"}, ..],
      "small_print": [sentence, ..]}
 
-    block:      {"seeds", "tasks", "episodes", "diverged", "return", "progress" (means),
+    block:      {"seeds", "tasks", "episodes", "diverged", "failed", "return", "progress" (means),
                  "success": estimate, "success_final", "population" (success on all tasks of the families),
                  "families": {family: {"tasks", "success": estimate, "success_final"}},
-                 "per_task": {task: {"family", "success": estimate, "success_final"}},
+                 "per_task": {task: {"family", "split", "success": estimate, "success_final"}} (of a single split; in the CSV file
+                 alone, not in the JSON file),
                  "worst_fifth": estimate, "median", "solved_50", "solved_80", "iqm"}
     difference: estimate + {"name": "a − b", "tasks", "p_holm", "families": {family: estimate}}
-    estimate:   {"value", "low", "high", "method"} + {"bound": "ceiling" | "floor" | None}, of differences
-                + {"p_value"} instead; low and high may be None
+    estimate:   see `mtbench.score.estimate`
 
 With two or more seeds of the policy, `success` is about the training method on exactly these tasks; with one,
-about that artefact on all tasks that the families generate. `claim` says which.
+about that artefact on all tasks that the families generate. `claim` says which. Of a policy that was played after
+several numbers of episodes of adaptation, every figure but the adaptation curve is of the last.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import polars as pl
 
 from .. import files
 from ..errors import UsageError
-from . import statistics as st
-from .episodes import Outcomes, outcomes, validate
+from . import adaptation, contrasts, ladder
+from .block import block, difference
+from .difficulty import EASY, difficulty, easy_families
+from .episodes import CONTROLS, task_facts, validate
+from .estimate import POPULATION, THESE, format_estimate
+from .outcomes import pool
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 LIMITS = {
-    "collapse": "Where one training seed in ten collapses, a few seeds often show none, and no interval can "
-    "foresee one from them: nominal 95 % then covers as little as 60 % with 5 seeds and 88 % with 20.",
+    "collapse": "Where one training seed in ten collapses, a few seeds often show none, and no interval of a mean can "
+    "foresee one from them: nominal 95 % then covers as little as 51 % with 5 seeds and 88 % with 20. Differences and "
+    "ratios of splits hold, for they are of the same seeds.",
     "one task": "A single task's Wilson interval covers 95 % on average over success rates, but as little as "
     "84 % for some rates near 0 or 1.",
 }
@@ -56,16 +73,25 @@ _METHODS = {
     "Wilson": "Single tasks have Wilson's interval of the episodes, or of their effective number over seeds.",
     "paired by task": "Differences are paired on the same tasks and initial states and are about all tasks "
     "that the families generate; p-values are adjusted for the number of pairs after Holm.",
+    "same seeds": "Gains by adaptation are differences of the same trainings on the same tasks.",
+    "ratio after Fieller": "Retention is a ratio: where success in training is not distinguishable from none, it has "
+    "no upper bound.",
+    "slope over tasks": "Slopes are least squares over tasks, by distance from the middle of a factor's training range "
+    "in half widths; what lies inside counts as 1.",
     "difference of splits": "Gaps of splits come from the spread of tasks in both; a seed's level cancels.",
     "order statistics": "Quantiles over tasks come from order statistics, for the seeds at hand.",
     "rliable bootstrap": "The interquartile mean has rliable's stratified bootstrap, for comparison with "
     "older papers only: on multi-task policies its nominal 95 % covers 30 to 40 %.",
 }
-_THESE, _POPULATION = (
-    "the training method on exactly these tasks",
-    "this artefact on all tasks of these families",
-)
 _HEADLINE = ("success", "success_final", "worst_fifth", "solved_50", "solved_80")
+_FEW_SEEDS = {
+    1: "One seed: this artefact only. Nothing here is about the method that trained it.",
+    2: "Two seeds: intervals are of little use; five or more support a claim about a training method.",
+}
+WORST = 10
+"""Tasks on the list of the worst."""
+FEW_FAMILIES = 6
+"""With fewer held-out families than this, a claim is about exactly these."""
 
 Card = dict[str, Any]  # JSON, of the structure above
 
@@ -73,9 +99,10 @@ Card = dict[str, Any]  # JSON, of the structure above
 def scorecard(
     episodes: pl.DataFrame,
     policy: str = "mt-ppo",
-    controls: Sequence[str] = ("random", "expert"),
+    controls: Sequence[str] = CONTROLS,
     metadata: Mapping[str, object] | None = None,
-    split: str | None = None,
+    splits: Sequence[str] | None = None,
+    tasks: pl.DataFrame | None = None,
 ) -> Card:
     """Every figure of `policy` on one suite; see the module's head for the structure.
 
@@ -83,57 +110,105 @@ def scorecard(
       episodes: the table.
       policy: whose card it is.
       controls: other policies to show and to compare with; those without rows are left out.
-      metadata: digests, versions, command; carried along.
-      split: that of the headline; by default the first that is not "train".
+      metadata: digests, versions, command; carried along. `headline`, a list of splits, says which are scored, and
+        `tasks`, a list of rows, what `tasks` says.
+      splits: those of the headline, where they are to be others.
+      tasks: facts about tasks, see `mtbench.score.task_facts`.
     """
-    episodes = validate(episodes)
+    episodes, metadata = validate(episodes), dict(metadata or {})
     played = episodes.filter(policy=policy)
     if played.is_empty():
         raise UsageError(f"no episodes of policy '{policy}' (the table has: {_names(episodes['policy'])})")
     for column in ("suite", "protocol"):
         if episodes[column].n_unique() > 1:
             raise UsageError(f"several {column}s in one table ({_names(episodes[column])}): score them one at a time")
-    splits = played["split"].unique(maintain_order=True).to_list()
-    split = split or next((name for name in splits if name != "train"), splits[0])
-    if split not in splits:
-        raise UsageError(f"no episodes of '{policy}' on split '{split}' (it has: {', '.join(splits)})")
-    claim = _THESE if played["seed"].n_unique() > 1 else _POPULATION
-    blocks = {name: _split(episodes.filter(split=name), policy, controls, claim) for name in splits}
-    block = blocks[split]["policies"][policy]
+    present = ladder.in_order(played["split"].unique().to_list())
+    if strange := [split for split in splits or () if split not in present]:
+        raise UsageError(f"no episodes of '{policy}' on split '{strange[0]}' (it has: {', '.join(present)})")
+    headline = list(splits or ladder.scored(present, metadata))
+    rows = metadata.pop("tasks", None)
+    facts = task_facts(pl.DataFrame(cast("list[dict[str, Any]]", rows))) if tasks is None and rows else tasks
+    claim = THESE if played["seed"].n_unique() > 1 else POPULATION
+    blocks = {split: _side_by_side(episodes, policy, controls, claim, [split]) for split in present}
+    pooled = blocks[headline[0]] if len(headline) == 1 else _side_by_side(episodes, policy, controls, claim, headline)
+    own = pooled["policies"][policy]
+    near = pool(episodes, policy, ["train"]) if "train" in present and headline != ["train"] else None
+    names = [name for name in pooled["policies"] if name != policy]
     card: Card = {
-        "format": 1,
+        "format": 2,
         "policy": policy,
         "suite": episodes["suite"][0],
         "protocol": episodes["protocol"][0],
-        "split": split,
-        "controls": [name for name in blocks[split]["policies"] if name != policy],
+        "controls": names,
         "claim": claim,
-        "metadata": dict(metadata or {}),
-        "headline": {name: block[name] for name in _HEADLINE},
+        "metadata": metadata,
+        "headline": {"splits": headline}
+        | {name: own[name] for name in _HEADLINE}
+        | ladder.against(near, pool(episodes, policy, headline)),
+        "pooled": pooled,
         "splits": blocks,
-        "gaps": _gaps(episodes, policy, splits),
+        "ladder": ladder.ladder(episodes, policy, {s: b["policies"][policy] for s, b in blocks.items()}, headline),
+        "gaps": ladder.gaps(episodes, policy, present),
+        "shells": ladder.shells(episodes, policy, present, facts),
+        "adaptation": adaptation.curves(episodes, [policy, *names], headline, claim),
+        "difficulty": difficulty(episodes, present, facts),
+        "easy_families": easy_families(episodes),
+        "failures": _failures(episodes, [policy, *names]),
     }
-    return card | {"small_print": _small_print(card, block)}
+    card["worst_tasks"] = [task for task in worst_tasks(card) if task["success"]["value"] < 1][:WORST]
+    card["warnings"] = _warnings(card, own)
+    return card | {"small_print": _small_print(card, own)}
 
 
-def write_json(card: Card, path: str | Path) -> None:
-    """Writes the card, whole or not at all."""
-    files.write(path, json.dumps(card, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+def worst_tasks(card: Card) -> list[dict[str, Any]]:
+    """The tasks of the headline, with the policy's figures; those with the least success come first."""
+    splits = [card["splits"][split]["policies"][card["policy"]]["per_task"] for split in card["headline"]["splits"]]
+    tasks = [{"task": task, **figures} for per_task in splits for task, figures in per_task.items()]
+    return sorted(tasks, key=lambda task: (task["success"]["value"], task["success_final"]["value"]))
+
+
+def write_json(card: Mapping[str, Any], path: str | Path) -> None:
+    """Writes a card, a comparison or a plan, whole or not at all; figures of single tasks are left to `write_csv`."""
+    files.write(path, json.dumps(_without(card, "per_task"), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _without(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without(own, name) for key, own in value.items() if key != name}
+    return value
+
+
+def write_csv(card: Card, path: str | Path) -> None:
+    """Writes success of every policy, split, family and task, a line for each, whole or not at all."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(["policy", "split", "scored", "family", "task", "figure", "value", "low", "high", "method"])
+    for split, shown in {"headline": card["pooled"], **card["splits"]}.items():
+        scored = split == "headline" or split in card["headline"]["splits"]
+        for policy, own in shown["policies"].items():
+            rows = [("", "", own)] + [(family, "", figures) for family, figures in own["families"].items()]
+            if split != "headline":
+                rows += [(figures["family"], task, figures) for task, figures in own["per_task"].items()]
+            for family, task, figures in rows:
+                for name in ("success", "success_final"):
+                    found = [figures[name][key] for key in ("value", "low", "high", "method")]
+                    lines.writerow([policy, split, scored, family, task, name, *found])
+    files.write(path, text.getvalue())
 
 
 def summary_table(card: Card) -> Table:
-    """The headline split for a terminal: a line for each family and one for all tasks."""
+    """The headline for a terminal: a line for each family, for all tasks, and for each rung of the ladder."""
     from rich.table import Table
 
-    policies, differences = (card["splits"][card["split"]][key] for key in ("policies", "differences"))
-    where = f"{card['suite']} / {card['split']}, protocol {card['protocol']}"
+    policies, differences = card["pooled"]["policies"], card["pooled"]["differences"]
+    where = f"{card['suite']} / {', '.join(card['headline']['splits'])}, protocol {card['protocol']}"
     title = f"{card['policy']} on {where}: success at any time, 95 % intervals"
     table = Table("family", title=title)
-    for name in [*policies, *(difference["name"] for difference in differences)]:
+    for name in [*policies, *(found["name"] for found in differences)]:
         table.add_column(name, justify="right")
     for family in policies[card["policy"]]["families"]:
         cells = [block["families"].get(family, {}).get("success") for block in policies.values()]
-        cells += [difference["families"].get(family) for difference in differences]
+        cells += [found["families"].get(family) for found in differences]
         table.add_row(family, *map(format_estimate, cells))
     table.add_section()
     cells = [block["success"] for block in policies.values()] + differences
@@ -141,127 +216,86 @@ def summary_table(card: Card) -> Table:
     return table
 
 
-def format_estimate(estimate: Mapping[str, Any] | None) -> str:
-    """`0.62 [0.55, 0.69]`, or as much of it as is known."""
-    if not estimate:
-        return "–"
-    form = "{value:z.2f}" if estimate["low"] is None else "{value:z.2f} [{low:z.2f}, {high:z.2f}]"
-    return form.format(**estimate).replace("-", "−")
+def ladder_table(card: Card) -> Table:
+    """The ladder for a terminal."""
+    from rich.table import Table
+
+    table = Table(title=f"{card['policy']}: from near to far; * is in the headline")
+    table.add_column("split", no_wrap=True)
+    for name in ("tasks", "success", "train − split", "split / train"):
+        table.add_column(name, justify="right")
+    for rung in card["ladder"]:
+        figures = [format_estimate(rung[name]) for name in ("success", "gap", "retention")]
+        table.add_row(rung["split"] + " *" * rung["scored"], str(rung["tasks"]), *figures)
+    table.add_section()
+    head = card["headline"]
+    figures = [format_estimate(head[name]) for name in ("success", "gap", "retention")]
+    table.add_row("headline", str(card["pooled"]["policies"][card["policy"]]["tasks"]), *figures, style="bold")
+    return table
 
 
 def _names(column: pl.Series) -> str:
     return ", ".join(sorted(column.unique()))
 
 
-def _split(rows: pl.DataFrame, policy: str, controls: Sequence[str], claim: str) -> dict[str, Any]:
-    present = set(rows["policy"])
-    names = [policy, *(name for name in controls if name in present and name != policy)]
+def _side_by_side(
+    episodes: pl.DataFrame, policy: str, controls: Sequence[str], claim: str, splits: Sequence[str]
+) -> dict[str, Any]:
+    """The blocks of the policy and of the controls that have played all of the splits, and their differences."""
+    having = {name: set(episodes.filter(policy=name)["split"]) for name in controls}
+    names = [policy, *(name for name in controls if set(splits) <= having[name] and name != policy)]
     # Whoever should do better comes first: policy − random, but expert − policy.
     pairs = [("expert", policy) if name == "expert" else (policy, name) for name in names[1:]]
-    differences = [_difference(rows, *pair) for pair in pairs]
-    for difference, p_value in zip(differences, st.holm([d["p_value"] for d in differences]), strict=True):
-        difference["p_holm"] = p_value
-    return {"policies": {name: _block(rows, name, claim) for name in names}, "differences": differences}
+    differences = [difference(episodes, *pair, splits) for pair in pairs]
+    for found, p_value in zip(differences, contrasts.holm([d["p_value"] for d in differences]), strict=True):
+        found["p_holm"] = p_value
+    return {"policies": {name: block(episodes, name, splits, claim) for name in names}, "differences": differences}
 
 
-def _block(rows: pl.DataFrame, policy: str, claim: str) -> dict[str, Any]:
-    own = rows.filter(policy=policy)
-    columns = {name: outcomes(own, policy, name) for name in ("success", "success_final")}
-    plays = columns["success"]
-    rates, families, episodes = plays.rates, plays.families, len(plays.episodes)
-    clustering = {name: st.clustering(*column.units()) for name, column in columns.items()}
-    single = {name: st.task_intervals(column.values) for name, column in columns.items()}
-
-    def success(tasks: list[str]) -> dict[str, dict[str, Any]]:
-        # A family borrows how the suite's tasks cluster; a single task has episodes for units, which do not.
-        part = 1 < len(tasks) < len(plays.tasks)
-        return {
-            name: estimate(_success(column.select(tasks), claim, clustering[name] if part else 1.0))
-            for name, column in columns.items()
-        }
-
-    return {
-        "seeds": len(plays.seeds),
-        "tasks": len(plays.tasks),
-        "episodes": plays.values.size,
-        "diverged": int(own["diverged"].sum()),
-        "return": float(own["return"].to_numpy().mean()),
-        "progress": float(own["progress"].to_numpy().mean()),
-        **success(plays.tasks),
-        "population": estimate(st.population_interval(*plays.units())),
-        "families": {name: {"tasks": len(t)} | success(t) for name, t in plays.by_family().items()},
-        "per_task": {
-            task: {"family": families[i]} | {name: estimate(found, i) for name, found in single.items()}
-            for i, task in enumerate(plays.tasks)
-        },
-        "worst_fifth": estimate(st.quantile_over_tasks(rates, 0.2, episodes)),
-        "median": estimate(st.quantile_over_tasks(rates, 0.5, episodes)),
-        "solved_50": estimate(st.fraction_solved(rates, 0.5, families)),
-        "solved_80": estimate(st.fraction_solved(rates, 0.8, families)),
-        "iqm": estimate(st.rliable_interval(rates)),
-    }
+def _failures(episodes: pl.DataFrame, policies: Sequence[str]) -> list[dict[str, Any]]:
+    """Episodes that could not be played, by reason."""
+    failed = episodes.filter(pl.col("policy").is_in(list(policies)), pl.col("failure") != "")
+    by = ["policy", "seed", "split", "task", "failure"]
+    return failed.group_by(by).agg(episodes=pl.len()).sort(by).rename({"failure": "reason"}).to_dicts()
 
 
-def _success(plays: Outcomes, claim: str, assumed: st.Batch) -> st.Interval:
-    if claim == _POPULATION:
-        return st.population_interval(*plays.units(), assumed)
-    return st.suite_interval(plays.values)
+def _warnings(card: Card, own: Mapping[str, Any]) -> list[str]:
+    """What a reader must know before the first figure."""
+    lines = [_FEW_SEEDS[own["seeds"]]] if own["seeds"] in _FEW_SEEDS else []
+    if easy := card["easy_families"]:
+        told = ", ".join(f"{family['family']} {100 * family['success']:.0f}\N{NO-BREAK SPACE}%" for family in easy)
+        lines.append(f"A constant action solves more than {100 * EASY:.0f} % of: {told}.")
+    if failed := sum(row["episodes"] for row in card["failures"] if row["policy"] == card["policy"]):
+        lines.append(
+            f"{failed} episodes, of all splits, could not be played; they count as unsuccessful (reasons below)."
+        )
+    named = card["metadata"].get("headline") or (card["metadata"].get("protocol") or {}).get("headline") or ()
+    if missing := [split for split in named if split not in card["splits"]]:
+        lines.append(f"The suite also scores {', '.join(missing)}, which the table does not have.")
+    if card["headline"]["splits"] == ["train"]:
+        lines.append("These are the training tasks: nothing is held out.")
+    return lines
 
 
-def _difference(rows: pl.DataFrame, first: str, second: str) -> dict[str, Any]:
-    a, b = outcomes(rows, first), outcomes(rows, second)
-    common = set(b.tasks)
-    tasks = [task for task in a.tasks if task in common]
-    if not tasks or not set(a.episodes) & set(b.episodes):
-        raise UsageError(f"'{first}' and '{second}' share no task and episode: evaluate both on the same ones")
-    a, b = a.select(tasks, b.episodes), b.select(tasks, a.episodes)
-
-    clustering = np.clip(max(st.clustering(*plays.units()) for plays in (a, b)), 0, 1)
-
-    def paired(chosen: list[str]) -> dict[str, Any]:
-        (x, strata), (y, _) = a.select(chosen).units(), b.select(chosen).units()
-        assumed = clustering if 1 < len(chosen) < len(tasks) else 1.0
-        return estimate(st.paired_difference(x, y, strata, assumed))
-
-    families = {family: paired(own) for family, own in a.by_family().items()}
-    return paired(tasks) | {"name": f"{first} − {second}", "tasks": len(tasks), "families": families}
-
-
-def _gaps(episodes: pl.DataFrame, policy: str, splits: Sequence[str]) -> list[dict[str, Any]]:
-    """Of train − iid, and iid (or, without it, train) − each other split."""
-    base = "iid" if "iid" in splits else "train"
-    pairs = [("train", "iid")] if {"train", "iid"} <= set(splits) else []
-    pairs += [(base, name) for name in splits if base in splits and name not in ("train", base)]
-    gaps = []
-    for near, far in pairs:
-        a, b = (outcomes(episodes.filter(split=name), policy) for name in (near, far))
-        if a.seeds != b.seeds:
-            raise UsageError(f"'{policy}' has other seeds on '{near}' than on '{far}': evaluate both alike")
-        (x, x_strata), (y, y_strata) = a.units(), b.units()
-        gaps.append(estimate(st.generalization_gap(x, y, x_strata, y_strata)) | {"near": near, "far": far})
-    return gaps
-
-
-def estimate(interval: st.Interval, index: int | tuple[()] = ()) -> dict[str, Any]:
-    """One estimate of an interval for JSON; bounds that are unknown are None."""
-    value, low, high = (float(np.asarray(x)[index]) for x in (interval.value, interval.low, interval.high))
-    known = {"low": low, "high": high} if np.isfinite(low) else {"low": None, "high": None}
-    found = {"value": value, **known, "method": interval.method}
-    if interval.p_value is not None:
-        return found | {"p_value": float(interval.p_value)}
-    return found | {"bound": {0.0: "floor", 1.0: "ceiling"}.get(value)}
-
-
-def _small_print(card: Card, block: Mapping[str, Any]) -> list[str]:
-    text = json.dumps(card)
+def _small_print(card: Card, own: Mapping[str, Any]) -> list[str]:
+    text = json.dumps(_without(card, "metadata"))
+    splits = card["headline"]["splits"]
     lines = [
-        f"{block['tasks']} tasks of {len(block['families'])} families, training seeds: {block['seeds']}. "
+        f"{own['tasks']} tasks of {len(own['families'])} families, training seeds: {own['seeds']}. "
         f"Intervals are nominal 95 %. Success is about {card['claim']}, not about other families.",
-        *(sentence for method, sentence in _METHODS.items() if f'"{method}"' in text),
-        *LIMITS.values(),
     ]
-    if block["tasks"] == len(block["families"]):
+    if len(splits) > 1:
+        lines.append(
+            f"The headline is the mean over {', '.join(splits)}, each of which counts alike; quantiles and the "
+            "fraction of tasks solved are over all their tasks."
+        )
+    lines += [sentence for method, sentence in _METHODS.items() if f'"{method}"' in text]
+    lines += LIMITS.values()
+    if own["tasks"] == len(own["families"]):
         lines.append("With one task a family their spread is unknown: every claim is about these tasks alone.")
+    held_out = card["splits"].get("family", {"policies": {}})["policies"].get(card["policy"], {"families": {}})
+    if 0 < (count := len(held_out["families"])) < FEW_FAMILIES:
+        lines.append(f"{count} held-out families support a claim about exactly these, not about all families.")
     if '"bound": "' in text:
         lines.append(
             "At a ceiling (⊤, all succeed) or a floor (⊥, none does) an interval says what so many tasks and "
