@@ -5,8 +5,8 @@ arXiv:1910.10897, section 5): the context is an input of all networks, each fami
 with `multi_head`, a last layer of its own (MTMH-SAC). Each family has an equal share of every batch. Rewards are
 divided by a running scale of their family's return, as in MT-PPO, so that one critic serves all.
 
-`critic = "brc"` takes the critic of Nauman et al. 2025 (BRC, arXiv:2505.23150): wide residual blocks with layer norm and
-a categorical value (`parts/critics.py`), for which the context passes through a learnt embedding.
+`critic = "brc"` takes the critic of Nauman et al. 2025 (BRC, arXiv:2505.23150): wide residual blocks with layer norm
+and a categorical value (`parts/critics.py`), for which the context passes through a learnt embedding.
 
 The environment keeps its one flat axis of lanes, `num_seeds * lanes` long. Everything that learns is written for one
 seed and mapped over seeds.
@@ -332,8 +332,8 @@ class MTSAC:
         slots = self.config.replay_rows // env.num_families
         if slots < (least := self.steps_per_update(env)):
             raise UsageError(
-                f"replay_rows = {self.config.replay_rows:,}: that is {slots:,} for each of {env.num_families} families, "
-                f"a rollout may bring {least:,} of one: at least {least * env.num_families:,} rows are needed"
+                f"replay_rows = {self.config.replay_rows:,}: {slots:,} for each of {env.num_families} families, and a "
+                f"rollout may bring {least:,} of one: at least {least * env.num_families:,} rows are needed"
             )
         return slots
 
