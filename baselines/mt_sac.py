@@ -58,8 +58,10 @@ class MTSACConfig:
     """Rows of each seed's replay, shared out evenly among the families."""
     random_steps: int = 20_000
     """Environment steps of uniform actions before the policy acts and learns."""
-    learning_rate: float = 3e-4
-    """Step size of Adam, of policy, critics and temperatures."""
+    learning_rate: float = 1e-3
+    """Step size of Adam, of policy and critics."""
+    temperature_rate: float = 3e-3
+    """Step size of Adam, of the temperatures."""
     discount: float = 0.98
     """What a reward is worth one step later (γ)."""
     n_step: int = 3
@@ -68,7 +70,7 @@ class MTSACConfig:
     """Share of the critics that goes into their slow copies at a gradient step (τ)."""
     target_entropy: float = 1.0
     """Entropy that temperatures aim for, as a multiple of minus the number of an arena's actions."""
-    initial_temperature: float = 0.1
+    initial_temperature: float = 0.02
     """Weight of the entropy, to begin with."""
     scale_rewards: bool = True
     """Divide rewards by the running root mean square of their family's discounted return."""
@@ -98,6 +100,7 @@ class MTSACConfig:
         rules = {field: (getattr(self, field) >= 1, "at least 1") for field in counts} | {
             "random_steps": (self.random_steps >= 0, "at least 0"),
             "learning_rate": (self.learning_rate > 0, "greater than 0"),
+            "temperature_rate": (self.temperature_rate > 0, "greater than 0"),
             "discount": (0 <= self.discount < 1, "at least 0 and less than 1"),
             "target_rate": (0 < self.target_rate <= 1, "greater than 0 and at most 1"),
             "initial_temperature": (self.initial_temperature > 0, "greater than 0"),
@@ -348,7 +351,11 @@ class MTSAC:
     @property
     def _optimizer(self) -> optax.GradientTransformation:
         config = self.config
-        return optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(config.learning_rate))
+        networks = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(config.learning_rate))
+        return optax.multi_transform(
+            {"networks": networks, "temperatures": optax.adam(config.temperature_rate)},
+            {"actor": "networks", "critics": "networks", "log_temperature": "temperatures"},
+        )
 
     # ── One update: rollout, replay, gradient steps ──
 
@@ -449,7 +456,7 @@ class MTSAC:
         change, optimizer = self._optimizer.update(gradient, learner.optimizer, learner.params)
         params: Any = optax.apply_updates(learner.params, change)
         slow = optax.incremental_update(params["critics"], learner.target, config.target_rate)
-        metrics |= {"grad_norm": optax.global_norm(gradient)}
+        metrics |= {"grad_norm": optax.global_norm({name: gradient[name] for name in ("actor", "critics")})}
         return replace(learner, params=params, target=slow, optimizer=optimizer), metrics
 
     def _target(self, learner: Learner, batch: Batch, key: jax.Array) -> Float[Array, " sample"]:
