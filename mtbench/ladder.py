@@ -133,7 +133,7 @@ def labels(suite: Suite, split: str) -> list[dict[str, Any]]:
         train = suite.regions.get("train", {}).get(family.name, WHOLE)
         known = family.name in trained
         places = {f.name: place(values[f.name], f, train) for f in family.factors} if known else {}
-        row = {"split": split, "family": family.name, "task": str(task_id)}
+        row: dict[str, Any] = {"split": split, "family": family.name, "task": str(task_id)}
         row |= {"nearest": _nearest(values, trained[family.name], family, train) if known else math.nan}
         left = {name: where for name, where in places.items() if where.rung != "seen"}
         for name, where in (left or {"": Place("seen", "", 0.0)}).items():
