@@ -122,21 +122,21 @@ class Network(nn.Module):
 
     def setup(self) -> None:
         """Layers."""
-        wide, narrow = nn.initializers.orthogonal(np.sqrt(2.0)), nn.initializers.orthogonal(0.01)
         start = nn.initializers.constant(float(np.log(self.initial_std)))
-        self.encoder = nn.Dense(self.hidden, kernel_init=wide)
+        self.encoder = nn.Dense(self.hidden, kernel_init=nn.initializers.orthogonal(np.sqrt(2.0)))
         self.remember = MEMORIES[self.memory](self.memory_size)
-        self.actor = nn.Sequential(
-            [nn.Dense(self.hidden, kernel_init=wide), nn.tanh, nn.Dense(self.action_size, kernel_init=narrow)]
-        )
-        self.critic = nn.Sequential(
-            [nn.Dense(self.hidden, kernel_init=wide), nn.tanh, nn.Dense(1, kernel_init=nn.initializers.orthogonal())]
-        )
+        self.actor = self._head(self.action_size, nn.initializers.orthogonal(0.01))
+        self.critic = self._head(1, nn.initializers.orthogonal())
         self.log_std = self.param("log_std", start, (self.action_size,))
 
+    def _head(self, outputs: int, last: Any) -> nn.Sequential:
+        wide = nn.initializers.orthogonal(np.sqrt(2.0))
+        return nn.Sequential([nn.Dense(self.hidden, kernel_init=wide), nn.tanh, nn.Dense(outputs, kernel_init=last)])
+
+    @nn.nowrap
     def initialize(self, batch: tuple[int, ...] = ()) -> Any:
         """What is remembered of nothing, [*batch, …]."""
-        return MEMORIES[self.memory](self.memory_size).initialize(batch)
+        return MEMORIES[self.memory](self.memory_size, parent=None).initialize(batch)
 
     def __call__(
         self, carry: Any, inputs: Float[Array, "time *batch inputs"], begins: Bool[Array, time * batch]
@@ -210,7 +210,7 @@ class RL2Policy:
         """The action in [-1, 1] for what a lane shows now, and what is remembered of it."""
         inputs = inputs_of(self.observations, seen, carry.action)
         memory, distribution, _ = _one(self.network, self.params, carry.memory, inputs, seen.task_begins)
-        noise = 0.0 if self.deterministic else jax.random.normal(key, distribution.mean.shape)
+        noise: Any = 0.0 if self.deterministic else jax.random.normal(key, distribution.mean.shape)
         action = jnp.clip(distribution.sample(noise), -1.0, 1.0)
         return Remembered(memory, action), action
 

@@ -18,6 +18,7 @@ class GRU(nn.Module):
 
     size: int
 
+    @nn.nowrap
     def initialize(self, batch: tuple[int, ...]) -> Float[Array, "*batch size"]:
         """What is remembered of nothing."""
         return jnp.zeros((*batch, self.size))
@@ -51,6 +52,7 @@ class S5(nn.Module):
     """Complex numbers that a layer carries."""
     layers: int = 2
 
+    @nn.nowrap
     def initialize(self, batch: tuple[int, ...]) -> Float[Array, "*batch layer 2 state"]:
         """What is remembered of nothing; real and imaginary parts, which any checkpoint can hold."""
         return jnp.zeros((*batch, self.layers, 2, self.states))
@@ -116,6 +118,7 @@ class Transformer(nn.Module):
     layers: int = 2
     heads: int = 4
 
+    @nn.nowrap
     def initialize(self, batch: tuple[int, ...]) -> dict[str, Array]:
         """What is remembered of nothing."""
         kept = jnp.zeros((*batch, self.layers, self.window, self.size))
