@@ -514,9 +514,12 @@ class MTSAC:
 
 def _row(env: Any) -> Row:
     """Shapes and types of what the replay keeps of a step."""
-    seen = jax.ShapeDtypeStruct((env.observation_size,), jnp.float32)
-    number = jax.ShapeDtypeStruct((), jnp.float32)
-    return Row(seen, jax.ShapeDtypeStruct((env.action_size,), jnp.float32), number, number, seen)
+
+    def shape(*lengths: int) -> Any:
+        return jax.ShapeDtypeStruct(lengths, jnp.float32)
+
+    seen = shape(env.observation_size)
+    return Row(seen, shape(env.action_size), shape(), shape(), seen)
 
 
 def _fold(key: jax.Array, *numbers: int | Array) -> jax.Array:

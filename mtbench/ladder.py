@@ -45,9 +45,9 @@ class Place:
 def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = ()) -> dict[str, Region]:
     """The regions of a family's splits: pure functions of factor values.
 
-    Training has each factor's middle half without a band around its middle, and never the upper thirds of two
-    neighbouring factors at once. Each other split leaves that in one respect and keeps to it in all others:
-    `interpolation` has one factor in its band, the shells of `extrapolation` have one factor beyond its training
+    Training has each factor's middle half without a band around its middle, every level of a choice, and never the
+    upper thirds (the last levels) of two neighbouring factors at once. Each other split leaves that in one respect
+    and keeps to it in all others: `interpolation` has one factor in its band, the shells of `extrapolation` have one factor beyond its training
     range, on one side, `combination` has a pair that was withheld, `embodiment` has all of the body's factors beyond
     their training ranges at once. Within a split, the factors and sides take turns over the tasks.
 
@@ -60,7 +60,7 @@ def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = (
       Region by split of `SPLITS`; splits for which the family has no factor are left out.
 
     Raises:
-      UsageError: a factor is unknown, or the family has none to climb on.
+      UsageError: a factor is unknown, or the family has no range to climb on.
     """
     factors = {factor.name: factor for factor in family.factors}
     for name in (*body, *fixed):
@@ -68,16 +68,17 @@ def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = (
             raise unknown_name(f"factor of {family.name}", name, factors)
     free = [f for f in family.factors if f.name not in fixed and f.high > f.low]
     own = [f for f in free if f.name not in body]
-    if not own:
+    ranges = [f for f in own if not f.levels]
+    if not ranges:
         raise UsageError(f"{family.name}: a ladder needs at least one factor that varies and is not fixed")
-    within = {f.name: [_span(f, -1.0, -BAND), _span(f, BAND, 1.0)] for f in free}
+    within = {f.name: [_span(f, -1.0, -BAND), _span(f, BAND, 1.0)] for f in free if not f.levels}
     pairs = [(a, b) for a, b in zip(own[::2], own[1::2], strict=False)][:MOST_PAIRS]
-    corners = [{f.name: _span(f, CORNER, 1.0) for f in pair} for pair in pairs]
+    corners = [{f.name: f.high if f.levels else _span(f, CORNER, 1.0) for f in pair} for pair in pairs]
     inner = BAND - _GAP
     variants: dict[str, list[Mapping[str, Any]]] = {
-        "interpolation": [{f.name: _span(f, -inner, inner)} for f in own],
+        "interpolation": [{f.name: _span(f, -inner, inner)} for f in ranges],
         **{
-            split: [{f.name: _beyond(f, side, low, high)} for f, side in product(own, (-1, 1))]
+            split: [{f.name: _beyond(f, side, low, high)} for f, side in product(ranges, (-1, 1))]
             for split, (low, high) in SHELLS.items()
         },
         "combination": [dict(corner) for corner in corners],
@@ -99,7 +100,7 @@ def place(value: float, factor: Factor, train: Region) -> Place:
       factor: which.
       train: the region that training tasks are drawn from; a factor that it does not name has its whole range there.
     """
-    intervals = dict(train.within).get(factor.name, ((factor.low, factor.high),))
+    intervals = dict(train.within).get(factor.name, factor.intervals)
     (low, _), (_, high) = intervals[0], intervals[-1]
     middle, half = (low + high) / 2, (high - low) / 2
     distance = abs(value - middle) / half if half else 0.0
@@ -148,7 +149,7 @@ def _nearest(
     free = [f for f in family.factors if f.high > f.low]
     halves = {}
     for factor in free:
-        intervals = dict(train.within).get(factor.name, ((factor.low, factor.high),))
+        intervals = dict(train.within).get(factor.name, factor.intervals)
         halves[factor.name] = (intervals[-1][1] - intervals[0][0]) / 2 or 1.0
     squares = (sum(((values[n] - other[n]) / half) ** 2 for n, half in halves.items()) for other in others)
     return math.sqrt(min(squares) / max(len(halves), 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -105,20 +105,18 @@ class Family:
 
     def samples(self, seeds: Int[ArrayLike, " task"], region: Region = WHOLE) -> dict[str, Float[Array, " task"]]:
         """Factor values of the tasks with these seeds: the same for ever, whatever else is registered."""
-        if len(region.alternatives) > 1:
-            turns = [self.samples(seeds, one) for one in region.alternatives]
-            turn = jnp.asarray(seeds) % len(turns)
-            return jax.tree.map(lambda *values: jnp.stack(values)[turn, jnp.arange(len(turn))], *turns)
-        (region,) = region.alternatives
         steps = _steps(np.uint32(zlib.crc32(self.name.encode())), self.version, seeds, len(self.factors))
-        within = dict(region.within)
+        boxes = [dict(one.within) for one in region.alternatives]
+        turn = jnp.asarray(seeds) % len(boxes)
         draws = {
-            factor.name: _spread(within.get(factor.name, factor.intervals), steps[:, :, i])
+            factor.name: _spread([box.get(factor.name, factor.intervals) for box in boxes], turn, steps[:, :, i])
             for i, factor in enumerate(self.factors)
         }
         if self.accept is None and not region.withheld:
             return {name: values[:, 0] for name, values in draws.items()}
-        accepted = jax.vmap(jax.vmap(partial(self.accepts, region=region)))(draws)
+        # A draw lies in its alternative as it is: what is left to ask is quick.
+        kept = Region(withheld=region.withheld)
+        accepted = jax.vmap(jax.vmap(partial(self.accepts, region=kept)))(draws)
         chosen = jnp.argmax(accepted, axis=1)
         return {name: values[jnp.arange(len(chosen)), chosen] for name, values in draws.items()}
 
@@ -199,9 +197,19 @@ def _steps(name: ArrayLike, version: int, seeds: ArrayLike, factors: int) -> Int
     return jax.lax.map(draw, seeds)
 
 
-def _spread(intervals: Intervals, steps: Int[Array, "*n"]) -> Float[Array, "*n"]:
-    """Lattice steps as values, uniform over a union of intervals, or over single values."""
+def _spread(
+    alternatives: Sequence[Intervals], turn: Int[Array, " task"], steps: Int[Array, "task n"]
+) -> Float[Array, "task n"]:
+    """Lattice steps as values, uniform over a union of intervals, or over single values; each task has its own."""
     share = steps / LATTICE
+    if len(different := list(dict.fromkeys(alternatives))) == 1:
+        return _spread_alike(different[0], share)
+    found = jnp.stack([_spread_alike(intervals, share) for intervals in different])
+    which = jnp.array([different.index(intervals) for intervals in alternatives])[turn]
+    return found[which, jnp.arange(len(which))]
+
+
+def _spread_alike(intervals: Intervals, share: Float[Array, "*n"]) -> Float[Array, "*n"]:
     if len(intervals) == 1:
         ((low, high),) = intervals
         return low + (high - low) * share

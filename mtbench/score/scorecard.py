@@ -19,8 +19,8 @@
     block:      {"seeds", "tasks", "episodes", "diverged", "failed", "return", "progress" (means),
                  "success": estimate, "success_final", "population" (success on all tasks of the families),
                  "families": {family: {"tasks", "success": estimate, "success_final"}},
-                 "per_task": {task: {"family", "split", "success": estimate, "success_final"}} (of a single split; in the CSV file
-                 alone, not in the JSON file),
+                 "per_task": {task: {"family", "split", "success": estimate, "success_final"}} (of a single split;
+                 in the CSV file alone, not in the JSON file),
                  "worst_fifth": estimate, "median", "solved_50", "solved_80", "iqm"}
     difference: estimate + {"name": "a − b", "tasks", "p_holm", "families": {family: estimate}}
     estimate:   see `mtbench.score.estimate`

@@ -13,9 +13,9 @@ from mtbench.errors import UsageError
 from mtbench.ladder import REACH, SHELLS, labels, ladder, left_out, place
 from mtbench.region import Region
 
-BODY = ("thigh_length", "strength")
-SEEDS = np.arange(48)
-FAMILIES = ("push", "drawer-open", "dial-turn", "walker-walk")
+BODY = ("thigh_length", "strength", "finger_width", "hand_speed")
+SEEDS = np.arange(64)
+FAMILIES = ("push", "drawer-open", "varied-push", "walker-walk")
 
 
 @cache
@@ -36,8 +36,8 @@ def places(source, regions, row):
 @pytest.mark.parametrize("split", ["train", "iid", "interpolation", *SHELLS, "combination", "embodiment"])
 def test_tasks_leave_training_in_one_respect(family, split):
     source, regions, rows = drawn(family, split)
-    if split == "embodiment" and family != "walker-walk":
-        assert split not in regions
+    if split not in regions:
+        assert split == "embodiment" and family in ("push", "drawer-open")
         return
     left = set()
     for row in rows:
@@ -49,7 +49,7 @@ def test_tasks_leave_training_in_one_respect(family, split):
             assert not found and corners, "each level is seen alone, both together never"
             left.update(corners)
         elif split == "embodiment":
-            assert set(found) == set(BODY) and not corners
+            assert len(found) == 2 and set(found) < set(BODY) and not corners
             assert all(p.rung == "extrapolation" and 1 < p.distance <= REACH + 1e-3 for p in found.values())
             left.add(tuple(p.side for p in found.values()))
         else:
