@@ -75,9 +75,11 @@ def _specimens(family: Family) -> Any:
 
     seeds = np.arange(_CHUNKS[0], dtype=np.int32)
     factors = family.samples(seeds)
-    levels = {f.name: (seeds % len(f.levels)).astype(np.float32) for f in family.factors if f.levels}
-    count = max((len(f.levels) for f in family.factors), default=0) or 1
-    rows = jax.vmap(family.build)({**factors, **levels})
+    for factor in family.factors:
+        if factor.levels:
+            factors[factor.name] = jax.numpy.asarray(seeds % len(factor.levels), np.float32)
+    count = max((len(factor.levels) for factor in family.factors), default=0) or 1
+    rows = jax.vmap(family.build)(factors)
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], rows)
 
 

@@ -113,7 +113,7 @@ class Tabletop:
             "dof_damping": _put(m.dof_damping, dofs, scene.damping).at[free_dofs].set(scene.free_drag),
             "dof_armature": _put(m.dof_armature, dofs, scene.armature).at[free_dofs[3:]].set(scene.free_armature),
         }
-        return fields | self._hand(fields, setting)
+        return {**fields, **self._hand(fields, setting)}
 
     def _hand(self, fields: Causes, setting: rows.Setting) -> Causes:
         """The fields in which the hand's own numbers stand, with these varied."""
