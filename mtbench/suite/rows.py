@@ -74,10 +74,12 @@ def _specimens(family: Family) -> Any:
     import numpy as np
 
     seeds = np.arange(_CHUNKS[0], dtype=np.int32)
-    factors: dict[str, Any] = dict(family.samples(seeds))
-    levels: dict[str, Any] = {f.name: (seeds % len(f.levels)).astype(np.float32) for f in family.factors if f.levels}
-    count = max((len(f.levels) for f in family.factors), default=0) or 1
-    rows = jax.vmap(family.build)({**factors, **levels})
+    factors = family.samples(seeds)
+    for factor in family.factors:
+        if factor.levels:
+            factors[factor.name] = jax.numpy.asarray(seeds % len(factor.levels), np.float32)
+    count = max((len(factor.levels) for factor in family.factors), default=0) or 1
+    rows = jax.vmap(family.build)(factors)
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], rows)
 
 

@@ -113,11 +113,10 @@ class Expert:
 def _as_built(quantities: Float[Array, "q 3"]) -> Float[Array, "q 3"]:
     """The quantities as they are in the task that the family wrote: not mirrored, the table at 0, its own fingers."""
     side, height, longer = quantities[LAYOUT]
-    lower: Any = _PLACES[:, None] * jnp.stack([0.0 * height, 0.0 * height, height])
-    lower = lower.at[HAND, 2].add(longer)
+    lower = jnp.zeros((len(QUANTITIES), 3)).at[_PLACES, 2].set(height).at[HAND, 2].add(longer)
     turn = jnp.ones((len(QUANTITIES), 3)).at[_TURNED, 0].set(side)
     return (quantities[: len(QUANTITIES)] - lower) * turn
 
 
-_PLACES = np.isin(np.arange(len(QUANTITIES)), POINTS).astype(np.float32)
+_PLACES = np.array(POINTS)
 _TURNED = np.array([*POINTS, PENDING])

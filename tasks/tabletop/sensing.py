@@ -23,8 +23,8 @@ def clock(start: Float[Array, 3]) -> UInt32[Array, ""]:
 def noise(clock: UInt32[Array, ""], size: int) -> Float[Array, " n"]:
     """Nearly normal numbers of mean 0 and variance 1: the sum of the four bytes of a hash."""
     bits = _mixed(_mixed(clock * jnp.uint32(_GOLDEN)) + jnp.arange(size, dtype=jnp.uint32) * jnp.uint32(_GOLDEN))
-    parts = jnp.stack([(bits >> shift) & 0xFF for shift in (0, 8, 16, 24)])
-    return (parts.sum(0).astype(jnp.float32) - 4 * 127.5) / jnp.sqrt(4 * (256.0**2 - 1) / 12)
+    total = ((bits[:, None] >> jnp.arange(0, 32, 8, dtype=jnp.uint32)) & 0xFF).sum(-1).astype(jnp.float32)
+    return (total - 4 * 127.5) / jnp.sqrt(4 * (256.0**2 - 1) / 12)
 
 
 def _mixed(bits: UInt32[Array, "*n"]) -> UInt32[Array, "*n"]:
