@@ -22,6 +22,8 @@ from .task import Task, TaskId
 
 LANES = 512
 """Episodes played at once."""
+NO_NUMBER = "an action was not a finite number"
+"""Why an episode failed."""
 
 
 @struct.dataclass
@@ -34,6 +36,8 @@ class Episode:
     progress: jax.Array
     length: jax.Array
     diverged: jax.Array
+    failed: jax.Array
+    """Whether the policy gave an action that is no number; the episode ends there."""
 
 
 @struct.dataclass
@@ -77,7 +81,8 @@ def play(
     if memory is not None:
         timestep, carry = memory.last.then(timestep, task_begins=False), memory.carry
     zero = jnp.zeros(())
-    start = Episode(*(jnp.zeros((), bool),) * 2, zero, timestep.progress, jnp.zeros((), jnp.int32), jnp.zeros((), bool))
+    no = jnp.zeros((), bool)
+    start = Episode(no, no, zero, timestep.progress, jnp.zeros((), jnp.int32), no, no)
 
     def step(loop, index):
         state, timestep, memory, episode, over = loop
@@ -90,6 +95,7 @@ def play(
             progress=jnp.maximum(episode.progress, timestep.progress),
             length=timestep.episode_length,
             diverged=timestep.diverged,
+            failed=episode.failed | ~jnp.isfinite(action).all(),
         )
         # Lanes run to the horizon together; what comes after an episode's end does not count and is not remembered.
         before, after = (memory, episode), (Memory(thought, timestep), latest)
@@ -180,7 +186,9 @@ def evaluate(
         numbers = range(protocol.adaptation_episodes, protocol.adaptation_episodes + protocol.episodes)
         jobs = [(task_id, episode) for task_id in scored for episode in numbers]
         played = _play_jobs(envs, policy, jobs, places, suite.tables(split), protocol.adaptation_episodes, on_progress)
-        tables.append(_table(played, jobs, suite, policy=name, protocol=protocol.name, split=split, seed=seed))
+        adapted = protocol.adaptation_episodes if _remembers(policy) else 0
+        labels = {"policy": name, "seed": seed, "protocol": protocol.name, "split": split, "adaptation": adapted}
+        tables.append(_table(played, jobs, suite, **labels))
     return pl.concat(tables)
 
 
@@ -202,7 +210,7 @@ def play_jobs(
             places |= {task_id: (arena, place) for place, task_id in enumerate(ids)}
             tables[arena] = suite.rows(ids)
     played = _play_jobs(envs, policy, jobs, places, tables, 0, on_progress)
-    return _table(played, jobs, suite, policy=name, protocol="none", split=split, seed=0)
+    return _table(played, jobs, suite, policy=name, protocol="none", split=split, seed=0, adaptation=0)
 
 
 def _play_jobs(
@@ -215,8 +223,7 @@ def _play_jobs(
     on_progress: Callable[[int, int], None] | None,
 ) -> Episode:
     """Plays (task, episode) pairs, arena by arena; `places` says in which table, and where in it, a task's row is."""
-    has_memory = bool(jax.tree.leaves(jax.eval_shape(policy.init_carry, jax.random.key(0))))
-    earlier = range(adaptation_episodes if has_memory else 0)
+    earlier = range(adaptation_episodes if _remembers(policy) else 0)
     parts, order = [], []
     for arena, table in tables.items():
         params = envs[arena].params_of(table)
@@ -235,6 +242,11 @@ def _play_jobs(
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[inverse], *parts)
 
 
+def _remembers(policy: Policy | Expert) -> bool:
+    """Whether a policy has a memory that earlier episodes can leave something in."""
+    return bool(jax.tree.leaves(jax.eval_shape(policy.init_carry, jax.random.key(0))))
+
+
 def _table(played: Episode, jobs: Sequence[tuple[TaskId, int]], suite: Suite, **labels: Any) -> pl.DataFrame:
     """The rows of the episodes table."""
     same = {name: [labels[name]] * len(jobs) for name in ("policy", "seed")}
@@ -244,6 +256,7 @@ def _table(played: Episode, jobs: Sequence[tuple[TaskId, int]], suite: Suite, **
             **same,
             "family": [task_id.family for task_id, _ in jobs],
             "task": [str(task_id) for task_id, _ in jobs],
+            "adaptation": [labels["adaptation"]] * len(jobs),
             "episode": [episode for _, episode in jobs],
             "success": played.success,
             "success_final": played.success_final,
@@ -251,5 +264,6 @@ def _table(played: Episode, jobs: Sequence[tuple[TaskId, int]], suite: Suite, **
             "progress": played.progress.astype(np.float64),
             "length": played.length.astype(np.int64),
             "diverged": played.diverged,
+            "failure": [NO_NUMBER if failed else "" for failed in played.failed],
         }
     )

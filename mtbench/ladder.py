@@ -47,9 +47,10 @@ def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = (
 
     Training has each factor's middle half without a band around its middle, every level of a choice, and never the
     upper thirds (the last levels) of two neighbouring factors at once. Each other split leaves that in one respect
-    and keeps to it in all others: `interpolation` has one factor in its band, the shells of `extrapolation` have one factor beyond its training
-    range, on one side, `combination` has a pair that was withheld, `embodiment` has all of the body's factors beyond
-    their training ranges at once. Within a split, the factors and sides take turns over the tasks.
+    and keeps to it in all others: `interpolation` has one factor in its band, the shells of `extrapolation` have one
+    factor beyond its training range, on one side, `combination` has a pair that was withheld, `embodiment` has all of
+    the body's factors beyond their training ranges at once. Within a split, factors and sides take turns over the
+    tasks.
 
     Args:
       family: whose factors.

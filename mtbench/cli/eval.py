@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class Arguments:
 
 
 def run(argv: list[str]) -> int:
-    """Runs the command."""
+    """Runs the command. Exit codes: 0 done, 1 the policy failed in some episodes, 2 bad use."""
     arguments = parse(Arguments, "eval", argv)
     start_jax()
     import polars as pl
@@ -46,6 +46,7 @@ def run(argv: list[str]) -> int:
 
     from ..errors import UsageError
     from ..evaluate import evaluate
+    from ..ladder import labels
     from ..policy import RandomPolicy
     from ..score import scorecard, summary_table, write_csv, write_episodes, write_json, write_report
     from .policies import open_policies
@@ -72,14 +73,18 @@ def run(argv: list[str]) -> int:
         with progress(f"{name} on {suite.name}") as told:
             tables.append(evaluate(envs, suite, policy, name=name, protocol=protocol, seed=seed, on_progress=told))
     episodes = pl.concat(tables)
-    metadata = {
+    metadata: dict[str, Any] = {
         "suite": suite.name,
         "digest": suite.digest,
         "backend": opened.backend,
-        "protocol": asdict(protocol),
+        "protocol": {"name": protocol.name, **protocol.table()},
+        "headline": list(protocol.headlines),
         "policy": opened.origin,
         "versions": versions(),
     }
+    if suite.regions.get("train"):
+        # What sets the tasks of a split apart from training, for curves over factors.
+        metadata["tasks"] = [row for split in protocol.splits for row in labels(suite, split)]
     write_episodes(episodes, table_path, metadata)
     controls = tuple(name for name, _, _ in players if name in ("random", "expert"))
     card = scorecard(episodes, policy=opened.name, controls=controls, metadata=metadata)
@@ -89,4 +94,7 @@ def run(argv: list[str]) -> int:
     console = Console()
     console.print(summary_table(card))
     console.print(f"episodes  {table_path}\nscorecard {out / 'scorecard.json'}\npage      {out / 'scorecard.html'}")
-    return 0
+    failed = episodes.filter(pl.col("failure") != "")
+    if len(failed):
+        console.print(f"{len(failed)} episodes failed and count as unsuccessful: {failed['failure'][0]}")
+    return 1 if len(failed) else 0

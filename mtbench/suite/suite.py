@@ -43,7 +43,8 @@ class EvaluationProtocol:
     @property
     def headlines(self) -> tuple[str, ...]:
         """The splits that the headline is about."""
-        return self.headline or tuple(split for split in self.splits if split != "train")[:1] or self.splits[:1]
+        named = tuple(split for split in self.headline if split in self.splits)
+        return named or tuple(split for split in self.splits if split != "train")[:1] or self.splits[:1]
 
     def table(self) -> dict[str, Any]:
         """Its entries by name, its own name and what is not set left out: what its digest and its file hold."""
