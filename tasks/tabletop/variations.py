@@ -59,7 +59,7 @@ def variations(family: Family) -> tuple[Variation, ...]:
     chosen = []
     for variation in VARIATIONS:
         name = variation.factor.name
-        if name in ("size", "shape") and family.name not in PLAIN:
+        if name in ("size", "shape") and family.name not in PLAIN or name == "damping" and family.name in NO_MECHANISM:
             continue
         factor = variation.factor
         low, high = narrower.get(name, (factor.low, factor.high))
@@ -223,7 +223,7 @@ def _shape(row: Task, level: Array) -> Task:
 
 
 def _ratio(name: str, low: float, high: float, meaning: str) -> Factor:
-    return Factor(name, low, high, "", f"{meaning}, relative to the family's own")
+    return Factor(name, low, high, "", f"{meaning}; 1 is as built")
 
 
 VARIATIONS = (
@@ -235,13 +235,13 @@ VARIATIONS = (
         "shape {shape}",
     ),
     Variation(
-        _ratio("mass", 0.5, 2.0, "masses of the object and of the mechanism"), 1.0, _weigh, "{mass:.1f} times as heavy"
+        _ratio("mass", 0.5, 2.0, "masses of the object and of the mechanism"), 1.0, _weigh, "masses {mass:.1f} times"
     ),
     Variation(
         _ratio("friction", 0.5, 2.0, "sliding friction of the object, the table, mechanism and fixtures"),
         1.0,
         _roughen,
-        "{friction:.1f} times the friction",
+        "friction {friction:.1f} times",
     ),
     Variation(
         _ratio("damping", 0.4, 2.5, "damping of the mechanism's joints"),
@@ -259,10 +259,13 @@ VARIATIONS = (
         _ratio("hand_stiffness", 0.5, 2.0, "stiffness with which the hand is held at its target"),
         1.0,
         _own("hand_stiffness"),
-        "{hand_stiffness:.1f} times as stiff",
+        "held {hand_stiffness:.1f} times as stiffly",
     ),
     Variation(
-        _ratio("grip_force", 0.7, 1.5, "force of the fingers"), 1.0, _own("grip_force"), "grip {grip_force:.1f} times"
+        _ratio("grip_force", 0.7, 1.5, "force of the fingers"),
+        1.0,
+        _own("grip_force"),
+        "gripping {grip_force:.1f} times as hard",
     ),
     Variation(
         Factor("finger_length", -0.008, 0.016, "m", "by how much the fingers are longer"),
@@ -274,13 +277,13 @@ VARIATIONS = (
         _ratio("finger_width", 0.6, 1.8, "width of the finger pads"),
         1.0,
         _own("finger_width"),
-        "{finger_width:.1f} times as wide",
+        "pads {finger_width:.1f} times as wide",
     ),
     Variation(
         _ratio("pad_friction", 0.5, 1.5, "sliding friction of the finger pads"),
         1.0,
         _own("pad_friction"),
-        "pads {pad_friction:.1f} times as rough",
+        "{pad_friction:.1f} times as rough",
     ),
     Variation(
         _ratio("palm_size", 0.7, 1.3, "size of the palm"), 1.0, _own("palm_size"), "palm {palm_size:.1f} times as large"
@@ -331,6 +334,17 @@ PLAIN = frozenset(
         "shelf-place",
     }
 )
+"""Families whose free object is one box: it may have another size and shape."""
+NO_MECHANISM = PLAIN | {
+    "assembly",
+    "disassemble",
+    "basketball",
+    "box-close",
+    "peg-insert-side",
+    "peg-unplug-side",
+    "soccer",
+}
+"""Families in which no joint moves."""
 NARROWER: dict[str, dict[str, tuple[float, float]]] = {
     "bin-picking": {
         "size": (0.95, 1.1),
@@ -348,3 +362,7 @@ NARROWER: dict[str, dict[str, tuple[float, float]]] = {
     "soccer": {"finger_length": (-0.008, 0.01), "friction": (0.5, 1.6)},
     "stick-pull": {"palm_size": (0.7, 1.1), "pad_friction": (0.5, 1.2)},
 }
+"""By family narrower ranges, chosen by the factors that went with its expert's failures.
+
+The expert never lifts a ring out of the bin; all other tasks beyond these ranges are solved less often, not never.
+"""

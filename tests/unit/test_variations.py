@@ -98,6 +98,8 @@ def test_every_varied_family_keeps_its_bases_factors_and_says_what_varies():
             assert factor.low <= variation.neutral <= factor.high, (family.name, factor.name)
             assert f"{{{factor.name}" in family.description and factor.meaning
     assert "{" not in families["varied-push"].describe(3)
+    assert "damping" not in {f.name for f in families["varied-push"].factors}
+    assert "shape" not in {f.name for f in families["varied-stick-pull"].factors}
     assert any("scene mirrored" in families["varied-push"].describe(seed) for seed in range(8))
 
 
