@@ -20,8 +20,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import mtbench.suite as suites
-from mtbench import files
+from mtbench import files, registry
+from mtbench.ladder import SPLITS, ladder
 from mtbench.plan import Draw, Plan, certify, freeze
+from mtbench.region import Region
 from mtbench.suite import EvaluationProtocol
 
 
@@ -78,6 +80,24 @@ ML_LOCO_TEST = names("""
 ML_LOCO_TRAIN = tuple(name for name in (*QUADRUPED, *PARKOUR) if name not in ML_LOCO_TEST)
 
 
+# One constant action solves many of their tasks, whatever the variation.
+BLIND = names("drawer-close door-close button-press-wall handle-press handle-press-side coffee-button")
+PROC_TEST = names("push-back door-unlock faucet-close plate-slide-side shelf-place lever-pull window-close stick-pull")
+PROC_TRAIN = tuple(name for name in MT50 if name not in (*BLIND, *PROC_TEST))[:32]
+PROC_LOCO_TEST = names("""
+    quadruped-payload quadruped-slippery quadruped-push-box box_jump_uneven stepping_stones_cylinder staircase_climbing
+    agility_poles balance_beam walker-hurdles humanoid-stairs sideways_ramp stepping_stones_randomly_arranged
+""")
+PROC_LOCO_TRAIN = tuple(name for name in LEGGED if name not in PROC_LOCO_TEST)
+BODY = names("""
+    hand_speed hand_stiffness grip_force finger_length finger_width pad_friction palm_size
+    base_mass limb_mass thigh_length shin_length strength
+""")
+"""Factors that make the robot another one."""
+SHUFFLES = names("layout joint side")
+"""Factors whose values are no matter of more or less."""
+
+
 def ours(*splits: str) -> EvaluationProtocol:
     """Held-out tasks, one episode each."""
     return EvaluationProtocol("ours", splits, 50, episodes=1, adaptation_episodes=0, horizon=200)
@@ -114,11 +134,48 @@ def shown(name: str, description: str, families: tuple[str, ...], *, train: int 
     return Plan(name, description, {"train": Draw(families, train), "iid": Draw(families)}, keep_open=True)
 
 
+def procedural(
+    name: str, description: str, train: tuple[str, ...], test: tuple[str, ...], count: int, held_out: int
+) -> Plan:
+    """A suite whose splits are the rungs of a ladder; `count` tasks per family to train on, `held_out` in each rung."""
+
+    def regions(families: tuple[str, ...], split: str) -> dict[str, Region]:
+        found = {}
+        for family in families:
+            own = [factor.name for factor in registry.family(family).factors]
+            body, fixed = ([f for f in own if f in those] for those in (BODY, SHUFFLES))
+            found[family] = ladder(registry.family(family), body=body, fixed=fixed).get(split)
+        return {family: region for family, region in found.items() if region}
+
+    splits = {}
+    for split in SPLITS:
+        own = regions(train, split)
+        tasks = count if split == "train" else held_out // 2 if split[-1].isdigit() else held_out
+        splits[split] = Draw(tuple(own), tasks, own)
+    splits["family"] = Draw(test, held_out, regions(test, "train"))
+    scored = ("interpolation", "extrapolation", "combination", "embodiment", "family")
+    played = (*scored, "iid", "train", *(split for split in SPLITS if split[-1].isdigit()))
+    protocol = EvaluationProtocol("ours", played, held_out, episodes=1, adaptation_episodes=0, headline=scored)
+    return Plan(name, description, splits, (protocol,), keep_open=True)
+
+
 ML25_SAYS = (
     "Twenty-four families to train on, five held out, goals hidden; basketball, which Meta-World lists in both, is "
     "held out"
 )
 ML_LOCO_SAYS = "Twenty-four families of the quadruped to train on, ten held out, goals hidden"
+PROC_SAYS = (
+    "Thirty-two varied tabletop families to train on, splits ever further from training, eight families held out"
+)
+PROC_LOCO_SAYS = "Thirty-two legged families to train on, splits ever further from training, twelve held out"
+PROC_ALL_SAYS = "Sixty-four families of all arenas to train on, splits ever further from training, twenty held out"
+
+
+def varied(families: tuple[str, ...]) -> tuple[str, ...]:
+    """The varied families of these."""
+    return tuple(f"varied-{family}" for family in families)
+
+
 LIST = (
     shown("STARTER", "Five tabletop families, goals shown", STARTER, train=100),
     shown(
@@ -136,6 +193,17 @@ LIST = (
     multi_task("MT50", "All fifty families of Meta-World v3, goals shown", MT50),
     meta("ML10", "Ten families to train on, five held out, goals hidden", ML10_TRAIN, ML10_TEST),
     meta("ML25", ML25_SAYS, ML25_TRAIN, ML25_TEST),
+    procedural("Proc-1K", PROC_SAYS, varied(PROC_TRAIN), varied(PROC_TEST), 32, 8),
+    procedural("Proc-8K", PROC_SAYS, varied(PROC_TRAIN), varied(PROC_TEST), 256, 16),
+    procedural("Proc-Loco-1K", PROC_LOCO_SAYS, PROC_LOCO_TRAIN, PROC_LOCO_TEST, 32, 8),
+    procedural(
+        "Proc-All-4K",
+        PROC_ALL_SAYS,
+        (*varied(PROC_TRAIN), *PROC_LOCO_TRAIN),
+        (*varied(PROC_TEST), *PROC_LOCO_TEST),
+        64,
+        8,
+    ),
     meta("ML45", "Forty-five families to train on, five held out, goals hidden", ML45_TRAIN, ML45_TEST),
 )
 PLANS = {plan.name: plan for plan in LIST}

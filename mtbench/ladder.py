@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import jax
+import numpy as np
+
 from .errors import UsageError, unknown_name
 from .region import WHOLE, Box, Region
 from .suite import Suite
@@ -28,6 +31,8 @@ SPLITS = ("train", "iid", "interpolation", *SHELLS, "combination", "embodiment")
 _GAP = 0.02
 """What lies so near to training, in its half widths, is in no split: a test task must differ from a training task."""
 _DECIMALS = 6
+_TRIED = 4
+"""Tasks of an alternative that are drawn to see whether there are any."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = (
       fixed: factors that are as in the whole family, in every split: numbers that only shuffle a layout, say.
 
     Returns:
-      Region by split of `SPLITS`; splits for which the family has no factor are left out.
+      Region by split of `SPLITS`; what the family accepts no task of is left out, and so are splits without any.
 
     Raises:
       UsageError: a factor is unknown, or the family has no range to climb on.
@@ -88,8 +93,9 @@ def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = (
     train = Region.of(within, corners)
     regions = {"train": train, "iid": train}
     for split, one_of in variants.items():
-        if one_of:
-            regions[split] = Region.of(within, () if split == "combination" else corners, one_of)
+        withheld = () if split == "combination" else corners
+        if one_of and (kept := _possible(family, Region.of(within, withheld, one_of))):
+            regions[split] = Region.of(within, withheld, [one_of[turn] for turn in kept])
     return regions
 
 
@@ -168,6 +174,16 @@ def _beyond(factor: Factor, side: int, low: float, high: float) -> tuple[float, 
     """An interval beyond the training range, on one side of the middle."""
     near, far = side * (low + _GAP), side * high
     return _span(factor, min(near, far), max(near, far))
+
+
+def _possible(family: Family, region: Region) -> list[int]:
+    """Which alternatives the family accepts tasks of: one may leave an object no room beside its goal."""
+    count = len(region.alternatives)
+    if family.accept is None:
+        return list(range(count))
+    values = family.samples(np.arange(_TRIED * count), region)
+    accepted = np.asarray(jax.vmap(family.accept)(values)).reshape(_TRIED, count)
+    return np.flatnonzero(accepted.all(0)).tolist()
 
 
 def _bodies(factors: Sequence[Factor]) -> list[Mapping[str, Any]]:
