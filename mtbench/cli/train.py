@@ -56,7 +56,9 @@ def run(argv: list[str]) -> int:
     algorithm = kind(arguments.config)
     config: Any = arguments.config
     lanes, shares = config.lanes * config.num_seeds, arguments.arena_shares
-    env = chosen.vector_env(lanes, arguments.split, arguments.backend, shares)
+    # What an algorithm asks of its lanes, e.g. that they keep their family.
+    options = getattr(algorithm, "lane_options", {})
+    env = chosen.vector_env(lanes, arguments.split, arguments.backend, shares, **options)
     # Read once: an environment may be changed under a long training.
     found = versions()
     played = {"split": arguments.split, "backend": arguments.backend or default_backend(), "arena_shares": shares}
