@@ -125,7 +125,7 @@ class Specialists:
 
     def learnt(self, state: Any) -> Any:
         """What must stay finite."""
-        return self.Inner.learnt(self, state)
+        return self._inner(1).learnt(state)
 
     def policy(self, state: Any, seed: int, **how: Any) -> Any:
         """What the specialists of one of the seeds have learnt."""

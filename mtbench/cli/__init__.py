@@ -10,6 +10,7 @@ COMMANDS = {
     "tasks": "list families, their factors, and suites",
     "freeze": "write a suite of families of your choice",
     "train": "train a policy on a suite; resumable",
+    "plot": "draw learning curves of one run or several",
     "export": "write what a run has learnt, and nothing else, to a folder",
     "eval": "score a policy on held-out tasks, beside random and expert",
     "render": "write a video of a policy or an expert on a grid of tasks",
