@@ -12,14 +12,13 @@ depends on how many others run beside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
@@ -27,8 +26,11 @@ from jaxtyping import Array, Bool, Float, Int
 from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, Sizes, shown
 
+from .parts import networks
 from .parts.gae import gae
-from .parts.networks import ACTIVATIONS, MLP, Activation, Gaussian, GaussianActor
+from .parts.gradients import Gradients, GradientsName
+from .parts.keys import fold
+from .parts.networks import Activation, Gaussian, GaussianActor, NetworkName
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, family_sum, standardize_by_family
 
 # ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
@@ -80,8 +82,14 @@ class MTPPOConfig:
     """Non-linearity of both networks."""
     initial_std: float = 1.0
     """Standard deviation of the first actions."""
-    multi_head: bool = True
-    """Give each family a last layer of its own (multi-head, as in Meta-World's MTMH), beside its standard deviation."""
+    network: NetworkName = "multi-head"
+    """How policy and critic tell families apart; multi-head: a last layer for each (docs/baselines/networks.md)."""
+    network_options: dict[str, int] = field(default_factory=dict)
+    """Sizes that a network has of its own, e.g. experts 6; by default those of its paper."""
+    gradients: GradientsName = "mean"
+    """One gradient of all families, or how theirs are combined (docs/baselines/gradients.md)."""
+    gradient_groups: int | None = None
+    """Combine gradients of so many groups of families, where one for each is too dear."""
 
     @property
     def num_updates(self) -> int:
@@ -95,7 +103,7 @@ class MTPPOConfig:
           UsageError: a value out of range; names the field, the value and what is allowed.
         """
         counts = ("total_steps", "num_seeds", "lanes", "rollout_length", "epochs", "minibatches")
-        rules = {field: (getattr(self, field) >= 1, "at least 1") for field in counts} | {
+        rules = {name: (getattr(self, name) >= 1, "at least 1") for name in counts} | {
             "learning_rate": (self.learning_rate > 0, "greater than 0"),
             "discount": (0 <= self.discount < 1, "at least 0 and less than 1"),
             "gae_lambda": (0 <= self.gae_lambda <= 1, "from 0 to 1"),
@@ -106,14 +114,17 @@ class MTPPOConfig:
             "target_kl": (self.target_kl is None or self.target_kl > 0, "greater than 0, or None for no limit"),
             "policy_hidden": (all(width >= 1 for width in self.policy_hidden), "widths of at least 1"),
             "critic_hidden": (all(width >= 1 for width in self.critic_hidden), "widths of at least 1"),
-            "activation": (self.activation in ACTIVATIONS, f"one of {', '.join(ACTIVATIONS)}"),
+            "activation": (self.activation in networks.ACTIVATIONS, f"one of {', '.join(networks.ACTIVATIONS)}"),
             "initial_std": (self.initial_std > 0, "greater than 0"),
+            "gradient_groups": (self.gradient_groups is None or self.gradient_groups >= 1, "at least 1"),
         }
-        for field, (holds, allowed) in rules.items():
+        for name, (holds, allowed) in rules.items():
             if not holds:
-                raise UsageError(f"{field} = {getattr(self, field)!r}: must be {allowed}")
+                raise UsageError(f"{name} = {getattr(self, name)!r}: must be {allowed}")
         if (batch := self.lanes * self.rollout_length) % self.minibatches:
             raise UsageError(f"minibatches = {self.minibatches}: must divide lanes * rollout_length = {batch}")
+        for hidden in (self.policy_hidden, self.critic_hidden):
+            networks.check(self.network, hidden, self.network_options)
 
 
 # ── State: what a training carries from one update to the next ──────────────────────────────────────────────
@@ -164,7 +175,8 @@ class MTPPOPolicy:
         return {
             "hidden": list(self.actor.hidden),
             "activation": self.actor.activation,
-            "multi_head": self.actor.multi_head,
+            "network": self.actor.network,
+            "network_options": dict(self.actor.options),
             "layouts": list(self.observations.layouts),
             "deterministic": self.deterministic,
         }
@@ -175,12 +187,14 @@ class MTPPOPolicy:
         sizes: Sizes,
         hidden: Sequence[int],
         activation: Activation,
-        multi_head: bool,
+        network: NetworkName,
+        network_options: Mapping[str, int],
         layouts: Sequence[int],
         deterministic: bool,
     ) -> MTPPOPolicy:
         """A policy that has learnt nothing."""
-        actor = GaussianActor(tuple(hidden), sizes.action, sizes.context, activation, multi_head=multi_head)
+        shape = (tuple(hidden), sizes.action, sizes.context, activation, 1.0, network, network_options)
+        actor = GaussianActor(*shape)
         params = actor.init(jax.random.key(0), jnp.zeros(sizes.observation + sizes.context))
         return cls(params, LayoutMoments.init(sizes.observation, tuple(layouts)), actor, deterministic)
 
@@ -239,6 +253,7 @@ class Batch:
     inputs: Array
     used: Array
     action: Array
+    family: Array
     log_prob: Array
     """Under the policy that acted."""
     advantage: Array
@@ -269,12 +284,10 @@ class MTPPO:
         Raises:
           UsageError: the environment has another number of lanes.
         """
-        config = self.config
-        if env.num_lanes != config.num_seeds * config.lanes:
-            raise UsageError(
-                f"num_seeds = {config.num_seeds}, lanes = {config.lanes}: the environment must have "
-                f"{config.num_seeds * config.lanes} lanes, it has {env.num_lanes}"
-            )
+        config, lanes = self.config, self.config.num_seeds * self.config.lanes
+        if env.num_lanes != lanes:
+            told = f"num_seeds = {config.num_seeds}, lanes = {config.lanes}"
+            raise UsageError(f"{told}: the environment must have {lanes} lanes, it has {env.num_lanes}")
         env_key, learner_key = jax.random.split(key)
         env_state, timestep = env.reset(env_key)
         inputs = jnp.zeros(env.observation_size + env.context_size)
@@ -286,7 +299,7 @@ class MTPPO:
             return Learner(
                 key=key,
                 params=params,
-                optimizer=self._optimizer.init(params),
+                optimizer=self._optimizer(env.num_families).init(params),
                 observations=LayoutMoments.init(env.observation_size, env.family_layouts),
                 returns=ReturnScale.init(env.num_families),
                 running_return=jnp.zeros(config.lanes),
@@ -301,9 +314,10 @@ class MTPPO:
 
     def policy(self, state: State, seed: int, deterministic: bool = True) -> MTPPOPolicy:
         """The policy that one of the seeds has learnt."""
-        learner = jax.tree.map(lambda leaf: leaf[seed], state.learner)
-        params = learner.params["actor"]
-        return MTPPOPolicy(params, learner.observations, self._actor(*_sizes(params)), deterministic)
+        actor, observations = jax.tree.map(
+            lambda x: x[seed], (state.learner.params["actor"], state.learner.observations)
+        )
+        return MTPPOPolicy(actor, observations, self._actor(*_sizes(actor)), deterministic)
 
     def learnt(self, state: State) -> Learner:
         """What must stay finite."""
@@ -321,27 +335,27 @@ class MTPPO:
 
     def _actor(self, action_size: int, families: int) -> GaussianActor:
         config = self.config
-        return GaussianActor(
-            config.policy_hidden, action_size, families, config.activation, config.initial_std, config.multi_head
-        )
+        sizes = (config.policy_hidden, action_size, families, config.activation, config.initial_std)
+        return GaussianActor(*sizes, config.network, config.network_options)
 
-    def _critic(self, families: int) -> MLP:
-        heads = families if self.config.multi_head else 0
-        return MLP(self.config.critic_hidden, 1, activation=self.config.activation, heads=heads)
+    def _critic(self, families: int) -> Any:
+        sizes = (self.config.critic_hidden, 1, families, 1.0, self.config.activation)
+        return networks.make(self.config.network, *sizes, self.config.network_options)
 
-    @property
-    def _optimizer(self) -> optax.GradientTransformation:
+    def _gradients(self, families: int) -> Gradients:
+        return Gradients(self.config.gradients, families, self.config.gradient_groups)
+
+    def _optimizer(self, families: int) -> optax.GradientTransformationExtraArgs:
         # The learning rate is applied in `_optimize`, where it is known how far the training is.
-        return optax.chain(optax.clip_by_global_norm(self.config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
+        steps = (optax.clip_by_global_norm(self.config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
+        return self._gradients(families).before(*steps)
 
     def _distribution(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Gaussian:
-        distribution: Any = self._actor(*_sizes(params["actor"])).apply(params["actor"], inputs)
-        return distribution
+        return self._actor(*_sizes(params["actor"])).apply(params["actor"], inputs)  # type: ignore[return-value]
 
     def _value(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch"]:
         _, families = _sizes(params["actor"])
-        value: Any = self._critic(families).apply(params["critic"], inputs)
-        return value[..., 0]
+        return self._critic(families).apply(params["critic"], inputs)[..., 0]
 
     # ── One update: rollout, advantages, loss, gradient steps ──
 
@@ -364,20 +378,20 @@ class MTPPO:
 
     def _rollout(self, env: Any, state: State) -> tuple[State, Rollout]:
         """Plays `rollout_length` steps; the result is [time, seed * lane, …]."""
-        config = self.config
-        keys = jax.vmap(lambda learner: _fold(learner.key, state.updates, 0))(state.learner)
+        keys = jax.vmap(lambda learner: fold(learner.key, state.updates, 0))(state.learner)
 
         def act(learner: Learner, key: jax.Array, seen: PolicyInput) -> tuple[Array, Array, Array]:
-            inputs = _inputs(learner.observations, seen.observation, seen.context)
-            distribution = self._distribution(learner.params, inputs)
+            distribution = self._distribution(
+                learner.params, _inputs(learner.observations, seen.observation, seen.context)
+            )
             action = distribution.sample(jax.random.normal(key, distribution.mean.shape))
-            used = _used(env.action_mask, seen.context)
+            used = networks.used_actions(env.action_mask, seen.context)
             return action, distribution.log_prob(action, used), used
 
         def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], Rollout]:
             env_state, now = carry
             seen = jax.tree.map(self._split_seeds, shown(now))
-            acted = jax.vmap(act)(state.learner, jax.vmap(_fold, (0, None))(keys, time), seen)
+            acted = jax.vmap(act)(state.learner, jax.vmap(fold, (0, None))(keys, time), seen)
             action, log_prob, used = (x.reshape(env.num_lanes, *x.shape[2:]) for x in acted)
             env_state, then = env.step(env_state, action)
             return (env_state, then), Rollout(
@@ -396,7 +410,7 @@ class MTPPO:
             )
 
         start = (state.env, state.timestep)
-        (env_state, timestep), rollout = jax.lax.scan(step, start, jnp.arange(config.rollout_length))
+        (env_state, timestep), rollout = jax.lax.scan(step, start, jnp.arange(self.config.rollout_length))
         return replace(state, env=env_state, timestep=timestep), rollout
 
     def _split_seeds(self, x: Array, axis: int = 0) -> Array:
@@ -408,34 +422,32 @@ class MTPPO:
     ) -> tuple[Learner, dict[str, Array]]:
         """What one seed learns from its rollout [time, lane, …]."""
         learner, batch, metrics = self._advantages(learner, rollout)
-        learner, losses = self._optimize(learner, batch, learning_rate, _fold(learner.key, number, 1))
+        learner, losses = self._optimize(learner, batch, learning_rate, fold(learner.key, number, 1))
         # Only now: the ratio of probabilities must compare two policies that read the same inputs.
         observations = learner.observations.update(rollout.observation, rollout.context)
         return replace(learner, observations=observations), metrics | losses
 
     def _advantages(self, learner: Learner, rollout: Rollout) -> tuple[Learner, Batch, dict[str, Array]]:
         """Scales the rewards, and computes advantages and the critic's targets."""
-        config, family = self.config, rollout.family
-        num_families = learner.returns.count.size
+        config, family, num_families = self.config, rollout.family, learner.returns.count.size
         running, returns = discounted_return(learner.running_return, rollout.reward, rollout.done, config.discount)
         scale = learner.returns.update(returns, family)
         reward = rollout.reward / scale.scale[family] if config.scale_rewards else rollout.reward
 
         # The final observation is evaluated at every step, though it matters only where an episode ends: shapes are
         # static, and a pass forward is little beside the gradient steps.
-        inputs = _inputs(learner.observations, rollout.observation, rollout.context)
-        final_inputs = _inputs(learner.observations, rollout.final_observation, rollout.context)
+        seen = (rollout.observation, rollout.final_observation)
+        inputs, final_inputs = (_inputs(learner.observations, x, rollout.context) for x in seen)
         value, next_value = (self._value(learner.params, x) for x in (inputs, final_inputs))
         ends = {"terminated": rollout.terminated, "truncated": rollout.truncated}
         advantage = gae(reward, value, next_value, **ends, discount=config.discount, gae_lambda=config.gae_lambda)
         target = advantage + value
-        groups = family if config.advantages_by_family else jnp.zeros_like(family)
+        groups = family if config.advantages_by_family else 0 * family
         standardized = standardize_by_family(advantage, groups, num_families)
-        batch = Batch(inputs, rollout.used, rollout.action, rollout.log_prob, standardized, target)
+        batch = Batch(inputs, rollout.used, rollout.action, family, rollout.log_prob, standardized, target)
         ended = rollout.done.astype(jnp.float32)
-        counts = {"episodes": ended, "successes": ended * rollout.success_any}
-        counts["return_sum"] = ended * rollout.episode_return
-        metrics = {name: family_sum(x, family, num_families) for name, x in counts.items()}
+        counts = {"episodes": 1.0, "successes": rollout.success_any, "return_sum": rollout.episode_return}
+        metrics = {name: family_sum(ended * x, family, num_families) for name, x in counts.items()}
         metrics["explained_variance"] = 1.0 - advantage.var() / jnp.maximum(target.var(), 1e-12)
         return replace(learner, returns=scale, running_return=running), batch, metrics
 
@@ -462,43 +474,32 @@ class MTPPO:
         self, learner: Learner, batch: Batch, learning_rate: float | Array, key: jax.Array
     ) -> tuple[Learner, dict[str, Array]]:
         """`epochs` passes over the batch [time, lane, …] in `minibatches` gradient steps each."""
-        config = self.config
-        size = config.lanes * config.rollout_length
-        samples = jax.tree.map(lambda x: x.reshape(size, *x.shape[2:]), batch)
+        config, families = self.config, learner.returns.count.size
+        gradients, optimize = self._gradients(families), self._optimizer(families).update
+        samples = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+        passes = jax.vmap(partial(fold, key))(jnp.arange(config.epochs))
+        steps = gradients.schedule(passes, samples.family, config.minibatches)
 
-        def gradient_step(carry: tuple[Any, Any, Array], chosen: Array) -> tuple[Any, dict[str, Array]]:
-            params, optimizer, going = carry
+        def gradient_step(carry: tuple[Any, Any, Array], now: tuple[Array, Any]) -> tuple[Any, dict[str, Array]]:
+            (params, optimizer, going), (chosen, told) = carry, now
             minibatch = jax.tree.map(lambda x: x[chosen], samples)
-            gradient, metrics = jax.grad(self._loss, has_aux=True)(params, minibatch)
-            change, new_optimizer = self._optimizer.update(gradient, optimizer)
+            gradient, metrics = gradients.of(self._loss, params, minibatch)
+            # Of the losses, the critic's tells how far a family is learnt; the surrogate is about 0 by design.
+            change, new_optimizer = optimize(gradient, optimizer, params, losses=metrics["value_loss"], **told)
+            metrics = jax.tree.map(jnp.mean, metrics) | {"grad_norm": optax.global_norm(gradient)}
             new_params = jax.tree.map(lambda p, c: p - learning_rate * c, params, change)
             if config.target_kl is not None:
                 going &= metrics["approx_kl"] <= config.target_kl
                 keep = partial(jax.tree.map, lambda new, old: jnp.where(going, new, old))
                 new_params, new_optimizer = keep(new_params, params), keep(new_optimizer, optimizer)
-            return (new_params, new_optimizer, going), metrics | {"grad_norm": optax.global_norm(gradient)}
+            return (new_params, new_optimizer, going), metrics
 
-        epochs = jnp.arange(config.epochs)
-        order = jax.vmap(lambda epoch: jax.random.permutation(_fold(key, epoch), size))(epochs)
         start = (learner.params, learner.optimizer, jnp.array(True))
-        steps = order.reshape(config.epochs * config.minibatches, -1)
         (params, optimizer, _), metrics = jax.lax.scan(gradient_step, start, steps)
         return replace(learner, params=params, optimizer=optimizer), jax.tree.map(jnp.mean, metrics)
-
-
-def _used(mask: Float[np.ndarray, "family action"], context: Float[Array, "*lane family"]) -> Float[Array, "*lane a"]:
-    """The mask of a lane's family; all entries count where the context does not tell the family."""
-    return context @ mask + (1.0 - context.sum(-1, keepdims=True))
 
 
 def _sizes(actor: Any) -> tuple[int, int]:
     """The action's size, and the context's, of a policy's parameters."""
     rows, action_size = actor["params"]["log_std"].shape
     return action_size, rows - 1
-
-
-def _fold(key: jax.Array, *numbers: int | Array) -> jax.Array:
-    """The key of a thing that is named by numbers, independent of how many such things there are."""
-    for number in numbers:
-        key = jax.random.fold_in(key, number)
-    return key

@@ -31,6 +31,7 @@ from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, Sizes, shown
 
 from .parts.critics import Categorical, Critic
+from .parts.keys import fold
 from .parts.networks import MLP
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, family_sum
 from .parts.replay import Replay, check_memory, n_step
@@ -378,7 +379,7 @@ class MTSAC:
     def _rollout(self, env: Any, state: State) -> tuple[State, dict[str, Any]]:
         """Plays `rollout_length` steps; the result is [time, seed * lane, …]."""
         config = self.config
-        keys = jax.vmap(lambda learner: _fold(learner.key, state.updates, 0))(state.learner)
+        keys = jax.vmap(lambda learner: fold(learner.key, state.updates, 0))(state.learner)
         actor = self._actor(env.action_size, env.context_size)
         random = state.updates * self.steps_per_update(env) < config.random_steps
 
@@ -394,7 +395,7 @@ class MTSAC:
         def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], dict[str, Any]]:
             env_state, now = carry
             seen = jax.tree.map(self._split_seeds, shown(now))
-            action = jax.vmap(act)(state.learner, jax.vmap(_fold, (0, None))(keys, time), seen)
+            action = jax.vmap(act)(state.learner, jax.vmap(fold, (0, None))(keys, time), seen)
             action = action.reshape(env.num_lanes, -1)
             env_state, then = env.step(env_state, action)
             kept = ("family", "reward", "terminated", "truncated", "final_observation", "success_any", "episode_return")
@@ -430,11 +431,11 @@ class MTSAC:
         row = Row(rollout["observation"], rollout["action"], reward, factor, seen)
         flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (row, rollout["family"]))
         replay = replay.add(*flat)
-        key = _fold(learner.key, number, 1)
+        key = fold(learner.key, number, 1)
         each = max(1, config.batch_size // families)
 
         def gradient_step(learner: Learner, step: Array) -> tuple[Learner, dict[str, Array]]:
-            sample_key, noise_key = jax.random.split(_fold(key, step))
+            sample_key, noise_key = jax.random.split(fold(key, step))
             chosen, family, weight = replay.sample(sample_key, each)
             context = jax.nn.one_hot(family, families) * told
             batch = Batch(chosen, context, mask[family], family, weight / jnp.maximum(weight.mean(), 1e-6))
@@ -520,10 +521,3 @@ def _row(env: Any) -> Row:
 
     seen = shape(env.observation_size)
     return Row(seen, shape(env.action_size), shape(), shape(), seen)
-
-
-def _fold(key: jax.Array, *numbers: int | Array) -> jax.Array:
-    """The key of a thing that is named by numbers, independent of how many such things there are."""
-    for number in numbers:
-        key = jax.random.fold_in(key, number)
-    return key

@@ -28,6 +28,7 @@ from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, Sizes, shown
 
 from .parts.gae import gae
+from .parts.keys import fold
 from .parts.memory import MEMORIES, MemoryName
 from .parts.networks import Gaussian
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, family_sum, standardize_by_family
@@ -395,7 +396,7 @@ class RL2:
     def _rollout(self, env: Any, state: State) -> tuple[State, Rollout, Array]:
         """Plays `rollout_length` steps [time, seed * lane, …]; also the value of what comes then, [seed, lane]."""
         config, network = self.config, self._network(env.action_size)
-        keys = jax.vmap(lambda learner: _fold(learner.key, state.updates, 0))(state.learner)
+        keys = jax.vmap(lambda learner: fold(learner.key, state.updates, 0))(state.learner)
 
         def act(learner: Learner, key: jax.Array, remembered: Remembered, seen: PolicyInput) -> tuple[Any, ...]:
             inputs = inputs_of(learner.observations, seen, remembered.action)
@@ -408,7 +409,7 @@ class RL2:
         def step(carry: tuple[Any, Any, Remembered], time: Array) -> tuple[tuple[Any, Any, Remembered], Rollout]:
             env_state, now, remembered = carry
             seen = shown(now)
-            folded = jax.vmap(_fold, (0, None))(keys, time)
+            folded = jax.vmap(fold, (0, None))(keys, time)
             remembered, told = jax.vmap(act)(state.learner, folded, remembered, jax.tree.map(self._split_seeds, seen))
             inputs, used, action, log_prob, value = (x.reshape(env.num_lanes, *x.shape[2:]) for x in told)
             env_state, then = env.step(env_state, action)
@@ -451,7 +452,7 @@ class RL2:
     ) -> tuple[Learner, dict[str, Array]]:
         """What one seed learns from its rollout [time, lane, …], which began with this memory [lane, …]."""
         learner, batch, metrics = self._advantages(learner, rollout, bootstrap)
-        learner, losses = self._optimize(learner, memory, batch, learning_rate, _fold(learner.key, number, 1))
+        learner, losses = self._optimize(learner, memory, batch, learning_rate, fold(learner.key, number, 1))
         # Only now: the ratio of probabilities must compare two policies that read the same inputs.
         observations = learner.observations.update(rollout.seen.observation, rollout.seen.context)
         return replace(learner, observations=observations), metrics | losses
@@ -525,14 +526,7 @@ class RL2:
             return (params, optimizer), metrics | {"grad_norm": optax.global_norm(gradient)}
 
         epochs = jnp.arange(config.epochs)
-        order = jax.vmap(lambda epoch: jax.random.permutation(_fold(key, epoch), config.lanes))(epochs)
+        order = jax.vmap(lambda epoch: jax.random.permutation(fold(key, epoch), config.lanes))(epochs)
         steps = order.reshape(config.epochs * config.minibatches, -1)
         (params, optimizer), metrics = jax.lax.scan(gradient_step, (learner.params, learner.optimizer), steps)
         return replace(learner, params=params, optimizer=optimizer), jax.tree.map(jnp.mean, metrics)
-
-
-def _fold(key: jax.Array, *numbers: int | Array) -> jax.Array:
-    """The key of a thing that is named by numbers, independent of how many such things there are."""
-    for number in numbers:
-        key = jax.random.fold_in(key, number)
-    return key

@@ -18,10 +18,9 @@ from machine import describe
 
 import mtbench.suite as suites
 from mtbench import files
+from mtbench.training.curves import Curves, draw
 
 HERE = Path(__file__).parent
-MANY = 10
-"""Families that lines of different colours can still tell apart."""
 
 
 def mtbench(*arguments: str) -> None:
@@ -39,44 +38,6 @@ def train_or_resume(suite: str, run: Path, *flags: str) -> None:
 def metrics(run: Path) -> list[dict]:
     """What a run has logged, line by line."""
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def plot(lines: list[dict], title: str, path: Path) -> None:
-    """Success on training tasks over minutes: a line per family with the range of its seeds, or, where families are
-    many, a row for each."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    import numpy as np
-
-    families = list(lines[-1]["success"])
-    minutes = np.array([line["seconds"] / 60 for line in lines])
-    # [line, family, seed]; before a family's first finished episode there is none.
-    seeds = np.array([[line["success"][family] for family in families] for line in lines], float)
-    success = seeds.mean(-1)
-    many = len(families) > MANY
-    figure, axes = plt.subplots(figsize=(7, 0.17 * len(families) + 1.2) if many else (8, 4))
-    if many:
-        order = np.argsort(-success[-len(lines) // 20 :].mean(0), kind="stable")
-        # Rows share a grid of minutes: logged lines are not spaced evenly in time.
-        grid = np.linspace(minutes[0], minutes[-1], 200)
-        rows = np.stack([np.interp(grid, minutes, success[:, family]) for family in order])
-        edges = (grid[0], grid[-1], len(families) - 0.5, -0.5)
-        image = axes.imshow(rows, aspect="auto", extent=edges, vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
-        axes.set_yticks(range(len(families)), [families[family] for family in order], fontsize=7)
-        figure.colorbar(image, label="success on training tasks")
-        title = f"{title}: mean {np.nanmean(success[-1]):.0%}"
-    else:
-        for index, family in enumerate(families):
-            axes.plot(minutes, success[:, index], label=family)
-            axes.fill_between(minutes, seeds[:, index].min(-1), seeds[:, index].max(-1), alpha=0.2, linewidth=0)
-        axes.set(ylabel="success on training tasks", ylim=(-0.02, 1.02))
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    axes.set(xlabel="minutes of training", title=title)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
 
 
 def table(card: dict) -> str:
@@ -119,7 +80,7 @@ def report(run: Path, suite: str, out: Path) -> Path:
     name = f"learning-{suite.replace('/', '-')}"
     seeds = len(lines[-1]["episodes"])
     told = f"MT-PPO on {suite}, {seeds} training seed{'s' if seeds > 1 else ''}"
-    plot(lines, told, out / f"{name}.png")
+    draw([Curves.of(name, lines)], out / f"{name}.png", title=told)
     about = f"{record['env_steps'] / 1e6:.1f} M steps each, {record['wall_minutes']:.0f} minutes in all."
     about += f" Success is about {card['claim']}."
     if suites.load(suite).open:

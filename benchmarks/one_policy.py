@@ -27,7 +27,7 @@ from mtbench.score.scorecard import format_estimate
 
 SHARES = {"tabletop": 4, "quadruped": 5, "walker": 5, "humanoid": 10}
 FLAGS = [
-    *("--no-multi-head", "--epochs", "3", "--initial-std", "0.7"),
+    *("--network", "mlp", "--epochs", "3", "--initial-std", "0.7"),
     *("--policy-hidden", "256", "128", "--critic-hidden", "256", "128"),
 ]
 

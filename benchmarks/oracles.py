@@ -21,7 +21,7 @@ OUT = Path("tasks/legged/oracles")
 TASKS = 200
 """Training tasks of each family. Their seeds are those of other suites' training splits, not of their held-out ones."""
 FLAGS = [
-    *("--no-multi-head", "--epochs", "3"),
+    *("--network", "mlp", "--epochs", "3"),
     *("--policy-hidden", "256", "128", "--critic-hidden", "256", "128"),
 ]
 

@@ -82,6 +82,8 @@ class VectorEnv:
     """Shards lanes over the devices of a one-axis mesh; the result is the same as on one device."""
     numbers: Sequence[int] | None = None
     """Numbers of the lanes [lane], from which their keys are folded; by default 0, 1, 2, …"""
+    fixed_families: bool = False
+    """Lane i plays tasks of one family alone, the i-th of those that the table has, in turn."""
 
     def __post_init__(self):
         if self.num_lanes < 1:
@@ -144,11 +146,19 @@ class VectorEnv:
 
     def reset(self, key: jax.Array) -> tuple[VectorState, TimeStep]:
         """Begins an episode in every lane."""
-        table = self.table
         lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
         numbers = lanes if self.numbers is None else jnp.asarray(self.numbers, jnp.int32)
-        keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
+        return self.begin(jax.vmap(partial(jax.random.fold_in, key))(numbers))
+
+    def begin(self, keys: jax.Array) -> tuple[VectorState, TimeStep]:
+        """As `reset`, with the key of each lane given."""
+        table = self.table
+        lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
         task_index = lanes % self.num_tasks
+        if self.fixed_families:
+            rows, count, _ = self._family_rows
+            family, turn = lanes % len(count), lanes // len(count)
+            task_index = jnp.asarray(rows)[family, turn % jnp.asarray(count)[family]]
         episode = jnp.zeros_like(lanes)
         env_state, timestep = jax.vmap(self._begin, in_axes=(None, 0, 0, 0))(table, keys, task_index, episode)
         if self.stagger:
@@ -194,7 +204,7 @@ class VectorEnv:
             episode = state.episode[safe] + 1
             keys, index = state.keys[safe], state.task_index[safe]
             if self.resample:
-                drawn = jax.vmap(self._draw_task)(keys, episode)
+                drawn = jax.vmap(self._draw_task)(keys, episode, index)
                 index = jnp.where(self._task_begins(episode), drawn, index)
             fresh_state, fresh = jax.vmap(self._begin, in_axes=(None, 0, 0, 0))(state.table, keys, index, episode)
 
@@ -231,6 +241,18 @@ class VectorEnv:
         """Whether an episode is its trial's first."""
         return episode % self.episodes_per_task == 0
 
-    def _draw_task(self, key: jax.Array, episode: Array) -> Array:
+    def _draw_task(self, key: jax.Array, episode: Array, index: Array) -> Array:
         task_key = jax.random.fold_in(jax.random.fold_in(key, episode), 1)
-        return jax.random.randint(task_key, (), 0, self.num_tasks, dtype=jnp.int32)
+        if not self.fixed_families:
+            return jax.random.randint(task_key, (), 0, self.num_tasks, dtype=jnp.int32)
+        rows, count, family = self._family_rows
+        own = jnp.asarray(family)[index]
+        return jnp.asarray(rows)[own, jax.random.randint(task_key, (), 0, jnp.asarray(count)[own])]
+
+    @cached_property
+    def _family_rows(self) -> tuple[Int[np.ndarray, "family n"], Int[np.ndarray, " family"], Int[np.ndarray, " task"]]:
+        """The table's rows of each family, filled up with repeats; how many there are; and each row's family."""
+        family = np.searchsorted(self.families, np.asarray(self.tasks.family))
+        count = np.bincount(family)
+        rows = [np.resize(np.flatnonzero(family == f), count.max()) for f in range(len(count))]
+        return np.stack(rows).astype(np.int32), count, family

@@ -1,15 +1,26 @@
-"""Networks and the action distribution."""
+"""Networks of tasks that are told apart by a context, and the action distribution.
+
+A network is a function of its parameters, of what is observed and of the context: `apply(params, inputs)`, where the
+last `families` entries of `inputs` are the context and by how much each family counts (a one-hot chooses one; what
+they lack to 1, all of it where the context is hidden, goes to parameters of their own). `make` makes one by name,
+and actors and critics of every algorithm take any of them. They differ in where the context acts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
+from flax.core import FrozenDict
 from jaxtyping import Array, Float
+
+from mtbench.errors import UsageError, unknown_name
 
 Activation = Literal["tanh", "relu", "elu", "swish"]
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -18,10 +29,17 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "elu": nn.elu,
     "swish": nn.swish,
 }
+NetworkName = Literal[
+    "mlp", "multi-head", "task-embedding", "film", "soft-modules", "care", "paco", "moore", "low-rank", "simba"
+]
 
 
 class MLP(nn.Module):
-    """A multi-layer perceptron with orthogonal weights and zero biases (Saxe et al. 2013, arXiv:1312.6120)."""
+    """A multi-layer perceptron with orthogonal weights and zero biases (Saxe et al. 2013, arXiv:1312.6120).
+
+    The context is an input like any other (`mlp`); with `heads` it also chooses the last layer (`multi-head`, as in
+    Meta-World's multi-task multi-head SAC, arXiv:1910.10897).
+    """
 
     hidden: tuple[int, ...]
     """Widths of the hidden layers."""
@@ -30,21 +48,14 @@ class MLP(nn.Module):
     """Gain of the last layer: small for a policy, so that it starts the same everywhere."""
     activation: Activation = "tanh"
     heads: int = 0
-    """Last layers, one for each of the input's last `heads` entries, which say by how much each counts (a one-hot
-    chooses one; what they lack to 1 goes to a layer of its own). 0: one last layer for all."""
+    """Last layers, one for each of the input's last `heads` entries. 0: one last layer for all."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
         """Maps the last axis; any number of leading axes."""
         weights = head_weights(x, self.heads)
-        for width in self.hidden:
-            x = nn.Dense(width, kernel_init=nn.initializers.orthogonal(np.sqrt(2.0)))(x)
-            x = ACTIVATIONS[self.activation](x)
-        start = nn.initializers.orthogonal(self.final_gain)
-        if not self.heads:
-            return nn.Dense(self.outputs, kernel_init=start)(x)
-        x = nn.Dense((self.heads + 1) * self.outputs, kernel_init=start)(x)
-        return jnp.einsum("...ho,...h->...o", x.reshape(*x.shape[:-1], self.heads + 1, self.outputs), weights)
+        x = _layers(x, self.hidden, self.activation)
+        return _heads(x, weights, self.outputs, self.final_gain) if self.heads else _last(x, self)
 
 
 def head_weights(x: Float[Array, "*batch inputs"], heads: int) -> Float[Array, "*batch heads+1"]:
@@ -53,6 +64,327 @@ def head_weights(x: Float[Array, "*batch inputs"], heads: int) -> Float[Array, "
         return jnp.ones((*x.shape[:-1], 1))
     context = x[..., x.shape[-1] - heads :]
     return jnp.concatenate([context, 1.0 - context.sum(-1, keepdims=True)], axis=-1)
+
+
+class ContextNetwork(nn.Module):
+    """What the networks below have in common: fields, and the parts of an input."""
+
+    hidden: tuple[int, ...]
+    """Widths of the hidden layers."""
+    outputs: int
+    families: int
+    """Length of the context, with which the input ends."""
+    final_gain: float = 1.0
+    """See `MLP.final_gain`."""
+    activation: Activation = "tanh"
+
+    def split(
+        self, inputs: Float[Array, "*batch inputs"]
+    ) -> tuple[Float[Array, "*batch observation"], Float[Array, "*batch families+1"]]:
+        """What is observed, and by how much each family counts."""
+        return inputs[..., : inputs.shape[-1] - self.families], head_weights(inputs, self.families)
+
+
+class TaskEmbedding(ContextNetwork):
+    """A learnt vector for each family is an input in the one-hot's place, as in BRC (Nauman et al. 2025,
+    arXiv:2505.23150): what families share can be written in few numbers."""
+
+    embedding: int = 32
+    """Length of a family's vector."""
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        observation, weights = self.split(inputs)
+        x = jnp.concatenate([observation, _embedded(weights, self.embedding)], axis=-1)
+        return _last(_layers(x, self.hidden, self.activation), self)
+
+
+class FiLM(ContextNetwork):
+    """Each family scales and shifts every hidden unit, before its non-linearity (feature-wise linear modulation, Perez
+    et al. 2018, arXiv:1709.07871, equations 1 and 2). At the start no family differs from another."""
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        x, weights = self.split(inputs)
+        for width in self.hidden:
+            modulation = nn.Dense(2 * width, use_bias=False, kernel_init=nn.initializers.zeros)(weights)
+            scale, shift = jnp.split(modulation, 2, axis=-1)
+            x = ACTIVATIONS[self.activation]((1.0 + scale) * _dense(width)(x) + shift)
+        return _last(x, self)
+
+
+class SoftModules(ContextNetwork):
+    """Layers of modules whose outputs are mixed anew between layers, by weights that a second network computes from the
+    observation times the family's vector (soft modularization, Yang et al. 2020, arXiv:2003.13661, section 4). As many
+    parameters as layers without modules: four modules are half as wide."""
+
+    modules: int = 4
+    """In each layer; in the paper 2 for ten tasks and 4 for fifty."""
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        count, activate = self.modules, ACTIVATIONS[self.activation]
+        observation, weights = self.split(inputs)
+        features = activate(_dense(self.hidden[0])(observation))
+        told = features * _embedded(weights, self.hidden[0], unit=False)
+        x = jnp.repeat(features[..., None, :], count, axis=-2)
+        routing = None
+        for layer, width in enumerate(self.hidden):
+            x = activate(_Parallel(count, max(1, round(width / np.sqrt(count))))(x))
+            if layer + 1 == len(self.hidden):
+                break
+            before = told if routing is None else told * _dense(told.shape[-1])(routing)
+            routing = nn.Dense(count * count)(activate(before))
+            mix = jax.nn.softmax(routing.reshape(*routing.shape[:-1], count, count), axis=-1)
+            x = mix @ x
+        return _Parallel(count, self.outputs, self.final_gain / float(np.sqrt(count)))(x).sum(-2)
+
+
+class CARE(ContextNetwork):
+    """The observation is encoded by a mixture of encoders, weighted by attention from the family's vector, and goes on
+    together with that vector (contextual attention, Sodhani et al. 2021, arXiv:2102.06177, section 4). Where the paper
+    embeds a sentence about the task, the vector is learnt."""
+
+    encoders: int = 6
+    """As in the paper."""
+    embedding: int = 50
+    """Length of a family's vector."""
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        observation, weights = self.split(inputs)
+        context = _layers(_embedded(weights, self.embedding), (self.embedding,), self.activation)
+        attention = jax.nn.softmax(nn.Dense(self.encoders)(context), axis=-1)
+        first, *rest = self.hidden
+        x = jnp.repeat(observation[..., None, :], self.encoders, axis=-2)
+        x = ACTIVATIONS[self.activation](_Parallel(self.encoders, first)(x))
+        x = jnp.concatenate([jnp.einsum("...k,...kn->...n", attention, x), context], axis=-1)
+        return _last(_layers(x, rest, self.activation), self)
+
+
+class PaCo(ContextNetwork):
+    """All weights are a mixture of shared sets, whose shares are a family's own (parameter-compositional networks,
+    Sun et al. 2022, arXiv:2210.11653, equation 3: θ = Φ w). Without the paper's reset of w where a loss explodes."""
+
+    sets: int = 5
+    """Sets of parameters (K), as in the paper."""
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        x, weights = self.split(inputs)
+        start = nn.initializers.normal(1.0 / np.sqrt(self.sets))  # a mixture's weights are as large as a set's
+        shares = nn.Dense(self.sets, use_bias=False, kernel_init=start)(weights)
+
+        def mixed(x: Array, width: int, gain: float) -> Array:
+            every = jnp.repeat(x[..., None, :], self.sets, axis=-2)
+            return jnp.einsum("...k,...kn->...n", shares, _Parallel(self.sets, width, gain)(every))
+
+        for width in self.hidden:
+            x = ACTIVATIONS[self.activation](mixed(x, width, float(np.sqrt(2.0))))
+        return mixed(x, self.outputs, self.final_gain)
+
+
+class MOORE(ContextNetwork):
+    """Experts represent the observation in orthogonal directions; a family has weights over them, and a last layer
+    (mixture of orthogonal experts, Hendawy et al. 2024, arXiv:2311.11385, section 4.2)."""
+
+    experts: int = 4
+    """At most as many as the last hidden layer is wide; in the paper 4 for ten tasks and 6 for fifty."""
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        observation, weights = self.split(inputs)
+        x = jnp.repeat(observation[..., None, :], self.experts, axis=-2)
+        for layer, width in enumerate(self.hidden):
+            x = ACTIVATIONS[self.activation](x) if layer else x
+            x = _Parallel(self.experts, width)(x)
+        # Directions have length 1: a mixture starts with entries of about 1.
+        start = nn.initializers.normal(np.sqrt(self.hidden[-1] / self.experts))
+        shares = nn.Dense(self.experts, use_bias=False, kernel_init=start)(weights)
+        x = ACTIVATIONS[self.activation](jnp.einsum("...k,...kn->...n", shares, orthonormal(x)))
+        return _heads(x, weights, self.outputs, self.final_gain)
+
+
+class LowRank(ContextNetwork):
+    """Each family adds a matrix of low rank to every weight matrix (adapters, as in LoRA, Hu et al. 2021,
+    arXiv:2106.09685, equation 3: W x + B A x). B starts at zero, so at the start no family differs from another."""
+
+    rank: int = 4
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        x, weights = self.split(inputs)
+        chosen = jnp.repeat(weights, self.rank, axis=-1)
+
+        def adapter(x: Array, width: int) -> Array:
+            # All families' A side by side: what other families' rows give is multiplied by zero.
+            lowered = nn.Dense(chosen.shape[-1], use_bias=False)(x)
+            return nn.Dense(width, use_bias=False, kernel_init=nn.initializers.zeros)(chosen * lowered)
+
+        for width in self.hidden:
+            x = ACTIVATIONS[self.activation](_dense(width)(x) + adapter(x, width))
+        return _last(x, self) + adapter(x, self.outputs)
+
+
+class SimBa(ContextNetwork):
+    """Residual blocks of two layers behind a layer norm, a linear layer before and a layer norm after them (Lee et al.
+    2024, arXiv:2410.09754, section 4): a way straight through keeps large networks simple. The context is an input."""
+
+    expansion: int = 2
+    """How much wider a block is inside; 4 in the paper. There is a block for each hidden layer, of the same width."""
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        x = nn.Dense(self.hidden[0], kernel_init=nn.initializers.orthogonal(1.0))(inputs)
+        for width in self.hidden:
+            inside = ACTIVATIONS[self.activation](_he(self.expansion * width)(nn.LayerNorm()(x)))
+            x = x + _he(width)(inside)
+        return _last(nn.LayerNorm()(x), self)
+
+
+NETWORKS: dict[str, type[ContextNetwork]] = {
+    "task-embedding": TaskEmbedding,
+    "film": FiLM,
+    "soft-modules": SoftModules,
+    "care": CARE,
+    "paco": PaCo,
+    "moore": MOORE,
+    "low-rank": LowRank,
+    "simba": SimBa,
+}
+"""By name; the others are kinds of `MLP`."""
+
+
+def make(
+    name: NetworkName,
+    hidden: tuple[int, ...],
+    outputs: int,
+    families: int,
+    final_gain: float = 1.0,
+    activation: Activation = "tanh",
+    options: Mapping[str, int] | None = None,
+) -> nn.Module:
+    """A network by name.
+
+    Args:
+      name: one of `NetworkName`.
+      hidden: widths of the hidden layers.
+      outputs: numbers that it returns.
+      families: length of the context, with which its input ends.
+      final_gain: gain of the last layer.
+      activation: non-linearity.
+      options: sizes that this kind of network has beside these, by name of its field.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name](hidden, outputs, families, final_gain, activation, **(options or {}))
+    return MLP(hidden, outputs, final_gain, activation, families if name == "multi-head" else 0)
+
+
+def options_of(name: str) -> dict[str, int]:
+    """The sizes that a kind of network has of its own, with their defaults."""
+    common = {field.name for field in dataclasses.fields(ContextNetwork)}
+    fields = dataclasses.fields(NETWORKS[name]) if name in NETWORKS else ()
+    return {field.name: field.default for field in fields if field.name not in common}
+
+
+def check(name: str, hidden: tuple[int, ...], options: Mapping[str, int]) -> None:
+    """Refuses what `make` cannot make.
+
+    Raises:
+      UsageError: names the entry and what is allowed.
+    """
+    if name not in get_args(NetworkName):
+        raise unknown_name("network", name, get_args(NetworkName))
+    known = options_of(name)
+    for option, value in options.items():
+        if option not in known:
+            raise unknown_name(f"option of network {name}", option, known)
+        if value < 1:
+            raise UsageError(f"network_options: {option} = {value}: must be at least 1")
+    if name in NETWORKS and not hidden:
+        raise UsageError(f"network {name}: needs at least one hidden layer")
+    if name == "simba" and len(set(hidden)) > 1:
+        raise UsageError(f"network simba: its blocks share one width, got {', '.join(map(str, hidden))}")
+    if name == "moore" and (known | dict(options))["experts"] > hidden[-1]:
+        raise UsageError(f"network moore: at most as many experts as the last hidden layer is wide, {hidden[-1]}")
+
+
+# ── Parts of networks. They are called within a network, which then owns their parameters. ──
+
+
+def _dense(width: int) -> nn.Dense:
+    return nn.Dense(width, kernel_init=nn.initializers.orthogonal(np.sqrt(2.0)))
+
+
+def _he(width: int) -> nn.Dense:
+    return nn.Dense(width, kernel_init=nn.initializers.he_normal())
+
+
+def _layers(x: Array, hidden: tuple[int, ...] | list[int], activation: Activation) -> Array:
+    """Hidden layers."""
+    for width in hidden:
+        x = ACTIVATIONS[activation](_dense(width)(x))
+    return x
+
+
+def _last(x: Array, of: Any) -> Array:
+    """The last layer of a network."""
+    return nn.Dense(of.outputs, kernel_init=nn.initializers.orthogonal(of.final_gain))(x)
+
+
+def _heads(x: Array, weights: Array, outputs: int, gain: float) -> Array:
+    """A last layer for each family."""
+    heads = weights.shape[-1]
+    x = nn.Dense(heads * outputs, kernel_init=nn.initializers.orthogonal(gain))(x)
+    return jnp.einsum("...ho,...h->...o", x.reshape(*x.shape[:-1], heads, outputs), weights)
+
+
+def _embedded(weights: Float[Array, "*batch families"], size: int, unit: bool = True) -> Float[Array, "*batch size"]:
+    """A learnt vector for each family, of length about 1 at the start, or with entries of about 1."""
+    start = nn.initializers.normal(1.0 / np.sqrt(size) if unit else 1.0)
+    return nn.Dense(size, use_bias=False, kernel_init=start)(weights)
+
+
+class _Parallel(nn.Module):
+    """So many dense layers side by side, each with an input of its own."""
+
+    count: int
+    width: int
+    gain: float = float(np.sqrt(2.0))
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch count inputs"]) -> Float[Array, "*batch count width"]:
+        """Maps the last axis."""
+
+        def start(key: jax.Array, shape: tuple[int, ...]) -> Array:
+            one = nn.initializers.orthogonal(self.gain)
+            return jax.vmap(lambda key: one(key, shape[1:]))(jax.random.split(key, shape[0]))
+
+        kernel = self.param("kernel", start, (self.count, x.shape[-1], self.width))
+        bias = self.param("bias", nn.initializers.zeros, (self.count, self.width))
+        return jnp.einsum("...ki,kio->...ko", x, kernel) + bias
+
+
+def orthonormal(x: Float[Array, "*batch vector n"]) -> Float[Array, "*batch vector n"]:
+    """Gram–Schmidt: vectors of length 1, each orthogonal to those before it, that span the same space."""
+    found: list[Array] = []
+    for index in range(x.shape[-2]):
+        rest = x[..., index, :]
+        for direction in found:
+            rest = rest - (rest * direction).sum(-1, keepdims=True) * direction
+        found.append(rest * jax.lax.rsqrt((rest**2).sum(-1, keepdims=True) + 1e-12))
+    return jnp.stack(found, axis=-2)
+
+
+# ── Actions ──
 
 
 @struct.dataclass
@@ -83,7 +415,7 @@ class Gaussian:
 
 
 class GaussianActor(nn.Module):
-    """A policy whose mean is an MLP of its input and whose standard deviation is a parameter, one for each family.
+    """A policy whose mean is a network of its input and whose standard deviation is a parameter, one for each family.
 
     A standard deviation that follows the observation learnt more slowly when tried.
     """
@@ -94,15 +426,23 @@ class GaussianActor(nn.Module):
     """Length of the context, with which the input ends: by how much each family's standard deviation counts."""
     activation: Activation = "tanh"
     initial_std: float = 1.0
-    multi_head: bool = False
-    """Whether each family has a last layer of its own too, see `MLP.heads`."""
+    network: NetworkName = "mlp"
+    options: Mapping[str, int] = FrozenDict()
+    """See `make`."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "*batch inputs"]) -> Gaussian:
         """Distribution of the action."""
-        heads = self.families if self.multi_head else 0
-        mean = MLP(self.hidden, self.action_size, 0.01, self.activation, heads)(x)
+        sizes = (self.hidden, self.action_size, self.families, 0.01, self.activation)
+        mean = make(self.network, *sizes, self.options)(x)
         start = nn.initializers.constant(float(np.log(self.initial_std)))
         log_std = self.param("log_std", start, (self.families + 1, self.action_size))
         log_std = head_weights(x, self.families) @ log_std
         return Gaussian(mean, jnp.clip(log_std, -5.0, 1.0))
+
+
+def used_actions(
+    mask: Float[np.ndarray, "family action"], context: Float[Array, "*lane family"]
+) -> Float[Array, "*lane action"]:
+    """The mask of a lane's family; all entries count where the context does not tell the family."""
+    return context @ mask + (1.0 - context.sum(-1, keepdims=True))

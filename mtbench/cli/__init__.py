@@ -11,6 +11,7 @@ COMMANDS = {
     "check": "check a task file of your own, and whether its tasks can be done",
     "freeze": "write a suite of families of your choice",
     "train": "train a policy on a suite; resumable",
+    "plot": "draw learning curves of one run or several",
     "export": "write what a run has learnt, and nothing else, to a folder",
     "eval": "score a policy on held-out tasks, beside random and expert",
     "score": "compute a scorecard anew from stored tables of episodes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ class Arguments[C]:
     """Replace the run in run_dir."""
     checkpoint_seconds: float = 120.0
     """Time between checkpoints."""
+    wandb: bool = False
+    """Also log to Weights & Biases (pip install 'mtbench-mjx[wandb]'; WANDB_MODE=offline keeps it on this machine)."""
 
 
 def run(argv: list[str]) -> int:
@@ -46,6 +49,7 @@ def run(argv: list[str]) -> int:
     from ..physics import default_backend
     from ..policy import Sizes
     from ..training import train
+    from ..training.wandb import wandb_log
     from .terminal import Terminal, summary
 
     kind = registry.algorithm(_algorithm(argv))
@@ -56,7 +60,7 @@ def run(argv: list[str]) -> int:
     algorithm = kind(arguments.config)
     config: Any = arguments.config
     lanes, shares = config.lanes * config.num_seeds, arguments.arena_shares
-    # What an algorithm asks of its lanes, e.g. trials of several episodes.
+    # What an algorithm asks of its lanes: trials of several episodes, say, or that they keep their family.
     options = getattr(algorithm, "lane_options", {})
     env = chosen.vector_env(lanes, arguments.split, arguments.backend, shares, **options)
     # Read once: an environment may be changed under a long training.
@@ -82,7 +86,8 @@ def run(argv: list[str]) -> int:
             versions=found,
         )
 
-    with Terminal() as terminal:
+    logged = wandb_log(arguments.run_dir) if arguments.wandb else nullcontext()
+    with logged as on_line, Terminal() as terminal:
         result = train(
             algorithm,
             env,
@@ -96,6 +101,7 @@ def run(argv: list[str]) -> int:
             force=arguments.force,
             checkpoint_seconds=arguments.checkpoint_seconds,
             watcher=terminal,
+            on_line=on_line,
         )
     how = "stopped" if result.interrupted else "done"
     terminal.say(f"{how} at {result.env_steps:,} steps: {summary(result.success)}")

@@ -82,6 +82,14 @@ def mean(values: Any) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
+def scalars(line: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a line of `metrics.jsonl`, averaged over seeds, by name, e.g. `success/reach`."""
+    tags = {name: line[name] for name in ("steps_per_second", "success_mean")}
+    for group in ("success", "return", "train"):
+        tags |= {f"{group}/{name}": values for name, values in line[group].items()}
+    return {tag: mean(value) for tag, value in tags.items()}
+
+
 def _row(values: Any) -> list[float | None]:
     """Six digits of each; JSON knows no NaN."""
     return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values]
@@ -132,10 +140,7 @@ class MetricsLog:
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.proto.summary_pb2 import Summary
 
-        tags = {name: line[name] for name in ("steps_per_second", "success_mean")}
-        for group in ("success", "return", "train"):
-            tags |= {f"{group}/{name}": values for name, values in line[group].items()}
-        values = [Summary.Value(tag=tag, simple_value=mean(value)) for tag, value in tags.items()]
+        values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars(line).items()]
         event = Event(wall_time=time.time(), step=line["env_steps"], summary=Summary(value=values))
         try:
             self._file.write(json.dumps(line) + "\n")

@@ -139,6 +139,7 @@ def train[S](
     log_updates: int | None = None,
     window: int = 100,
     watcher: Watcher | None = None,
+    on_line: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> TrainResult[S]:
     """Trains, and records the training in a folder from which it can be resumed.
 
@@ -166,6 +167,7 @@ def train[S](
       log_updates: updates per line of `metrics.jsonl`, by default for about 1,000 lines; kept on resuming.
       window: episodes over which success is averaged, for each seed and family; kept on resuming.
       watcher: is told how it goes, and may stop it; warnings go to stderr either way.
+      on_line: is told each line that `metrics.jsonl` gets.
 
     Raises:
       UsageError: the arguments or the folder do not allow it; nothing has been changed.
@@ -198,7 +200,8 @@ def train[S](
             create_run(folder, {**run, "reporting": reporting}, files or {}, force=force)
         job = _Job(algorithm, env, folder, Meter(env.family_names, reporting["window"]), watcher or Unwatched(), export)
         job.resume() if resume else job.begin(seed)
-        job.loop(updates, reporting["log_updates"], _due(checkpoint_seconds, checkpoint_updates))
+        due = _due(checkpoint_seconds, checkpoint_updates)
+        job.loop(updates, reporting["log_updates"], due, on_line or (lambda line: None))
     return job.result(interrupted=job.update < updates)
 
 
@@ -308,7 +311,13 @@ class _Job[S]:
             self.checkpoints.save(env_steps, state, progress, lambda folder: self.export(state, folder, env_steps))
             self.saved_update = self.update
 
-    def loop(self, updates: int, log_updates: int, save_due: Callable[[int, float], bool]) -> None:
+    def loop(
+        self,
+        updates: int,
+        log_updates: int,
+        save_due: Callable[[int, float], bool],
+        on_line: Callable[[Mapping[str, Any]], None],
+    ) -> None:
         """Updates until all are done or the watcher stops; ends with a checkpoint."""
         log = MetricsLog(self.folder, update=self.update, env_steps=self.update * self.per_update)
         began, saved_at = time.perf_counter() - self.seconds, time.monotonic()
@@ -321,7 +330,9 @@ class _Job[S]:
                     rate = _rate(self.busy_steps - logged_steps, self.busy_seconds - logged_seconds)
                     logged_seconds, logged_steps = self.busy_seconds, self.busy_steps
                     times = {"seconds": round(self.seconds, 3), "steps_per_second": round(rate, 1) or None}
-                    log.write({"env_steps": env_steps, "update": self.update, **times, **self.meter.line()})
+                    line = {"env_steps": env_steps, "update": self.update, **times, **self.meter.line()}
+                    log.write(line)
+                    on_line(line)
                 self.watcher.update(
                     Status(
                         env_steps,

@@ -106,6 +106,20 @@ def test_without_resampling_lanes_keep_their_task(starter):
     np.testing.assert_array_equal(after.episode, 2)
 
 
+def test_lanes_keep_their_family_where_asked(starter):
+    """Tasks of it change; also where a family has fewer tasks than others."""
+    suite, env, tables = starter
+    env, table = dataclasses.replace(env, horizon=2), tables["tabletop"]
+    kept = np.flatnonzero((np.asarray(table.family) != 1) | (np.arange(len(table.family)) < 20))
+    few = jax.tree.map(lambda rows: np.asarray(rows)[kept], table)
+    lanes = mtbench.VectorEnv(env, few, 10, suite.families, stagger=False, fixed_families=True)
+    first, timestep, task, _ = rolled(lanes, 8)
+    np.testing.assert_array_equal(np.asarray(first.context).argmax(-1), np.arange(10) % 5)
+    np.testing.assert_array_equal(timestep.family, np.broadcast_to(np.arange(10) % 5, (8, 10)))
+    assert (np.asarray(task)[1] != np.asarray(task)[7]).mean() > 0.8
+    assert len(set(np.asarray(task)[0])) == 10  # two lanes of a family begin with different tasks
+
+
 @pytest.fixture(scope="module")
 def mixed():
     """Twelve steps of 24 lanes of two arenas with short episodes, on one device and on four."""
@@ -135,6 +149,12 @@ def test_arenas_alternate_and_their_padding_is_inert(mixed):
     assert lanes.family_layouts == (0, 0, 0, 0, 0, 1)
     np.testing.assert_array_equal(lanes.action_mask.sum(1), [4, 4, 4, 4, 4, 6])
     assert {name: env.horizon for name, env in suite.envs("mujoco").items()} == {"tabletop": 200, "walker": 500}
+
+
+def test_lanes_of_several_arenas_keep_their_family_too(mixed):
+    lanes = mixed[0].vector_env(24, backend="mujoco", stagger=False, fixed_families=True)
+    _, first = jax.jit(lanes.reset)(jax.random.key(0))
+    np.testing.assert_array_equal(np.asarray(first.context).argmax(-1), np.arange(24) % 6)
 
 
 def test_arenas_share_lanes_as_asked(mixed):
