@@ -128,6 +128,11 @@ class VectorEnv:
         return np.unique(np.asarray(self.tasks.family))
 
     @property
+    def lane_families(self) -> Int[np.ndarray, " lane"] | None:
+        """The family that each lane plays, where lanes keep it."""
+        return np.resize(self.families, self.num_lanes) if self.fixed_families else None
+
+    @property
     def observation_size(self) -> int:
         """Length of one lane's observation."""
         return self.env.observation_size
