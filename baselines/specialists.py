@@ -107,8 +107,8 @@ class Specialists:
             raise UsageError(f"lanes = {config.lanes}: must be a multiple of the {families} families, e.g. {near}")
         if env.lane_families is None or len(set(np.bincount(env.lane_families, minlength=families))) > 1:
             raise UsageError(
-                f"{self.name}: needs lanes that keep their family (VectorEnv.fixed_families), as many of each: leave out "
-                "arena shares, and train on a split that has tasks of every family"
+                f"{self.name}: needs lanes that keep their family (VectorEnv.fixed_families), as many of each: leave "
+                "out arena shares, and train on a split that has tasks of every family"
             )
         return self._inner(families).init(key, self._seen(env))
 
