@@ -123,8 +123,7 @@ class MTPPOConfig:
                 raise UsageError(f"{name} = {getattr(self, name)!r}: must be {allowed}")
         if (batch := self.lanes * self.rollout_length) % self.minibatches:
             raise UsageError(f"minibatches = {self.minibatches}: must divide lanes * rollout_length = {batch}")
-        for hidden in (self.policy_hidden, self.critic_hidden):
-            networks.check(self.network, hidden, self.network_options)
+        networks.check(self.network, self.network_options, self.policy_hidden, self.critic_hidden)
 
 
 # ── State: what a training carries from one update to the next ──────────────────────────────────────────────
@@ -193,8 +192,7 @@ class MTPPOPolicy:
         deterministic: bool,
     ) -> MTPPOPolicy:
         """A policy that has learnt nothing."""
-        shape = (tuple(hidden), sizes.action, sizes.context, activation, 1.0, network, network_options)
-        actor = GaussianActor(*shape)
+        actor = GaussianActor(tuple(hidden), sizes.action, sizes.context, activation, 1.0, network, network_options)
         params = actor.init(jax.random.key(0), jnp.zeros(sizes.observation + sizes.context))
         return cls(params, LayoutMoments.init(sizes.observation, tuple(layouts)), actor, deterministic)
 
@@ -347,8 +345,8 @@ class MTPPO:
 
     def _optimizer(self, families: int) -> optax.GradientTransformationExtraArgs:
         # The learning rate is applied in `_optimize`, where it is known how far the training is.
-        steps = (optax.clip_by_global_norm(self.config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
-        return self._gradients(families).before(*steps)
+        clip = optax.clip_by_global_norm(self.config.max_grad_norm)
+        return self._gradients(families).before(clip, optax.scale_by_adam(eps=1e-5))
 
     def _distribution(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Gaussian:
         return self._actor(*_sizes(params["actor"])).apply(params["actor"], inputs)  # type: ignore[return-value]
@@ -409,8 +407,8 @@ class MTPPO:
                 episode_return=then.episode_return,
             )
 
-        start = (state.env, state.timestep)
-        (env_state, timestep), rollout = jax.lax.scan(step, start, jnp.arange(self.config.rollout_length))
+        times = jnp.arange(self.config.rollout_length)
+        (env_state, timestep), rollout = jax.lax.scan(step, (state.env, state.timestep), times)
         return replace(state, env=env_state, timestep=timestep), rollout
 
     def _split_seeds(self, x: Array, axis: int = 0) -> Array:
@@ -433,7 +431,6 @@ class MTPPO:
         running, returns = discounted_return(learner.running_return, rollout.reward, rollout.done, config.discount)
         scale = learner.returns.update(returns, family)
         reward = rollout.reward / scale.scale[family] if config.scale_rewards else rollout.reward
-
         # The final observation is evaluated at every step, though it matters only where an episode ends: shapes are
         # static, and a pass forward is little beside the gradient steps.
         seen = (rollout.observation, rollout.final_observation)
@@ -441,10 +438,9 @@ class MTPPO:
         value, next_value = (self._value(learner.params, x) for x in (inputs, final_inputs))
         ends = {"terminated": rollout.terminated, "truncated": rollout.truncated}
         advantage = gae(reward, value, next_value, **ends, discount=config.discount, gae_lambda=config.gae_lambda)
-        target = advantage + value
         groups = family if config.advantages_by_family else 0 * family
         standardized = standardize_by_family(advantage, groups, num_families)
-        batch = Batch(inputs, rollout.used, rollout.action, family, rollout.log_prob, standardized, target)
+        batch = Batch(inputs, rollout.used, rollout.action, family, rollout.log_prob, standardized, advantage + value)
         ended = rollout.done.astype(jnp.float32)
         counts: dict[str, Any] = {
             "episodes": 1.0,
@@ -452,13 +448,12 @@ class MTPPO:
             "return_sum": rollout.episode_return,
         }
         metrics = {name: family_sum(ended * x, family, num_families) for name, x in counts.items()}
-        metrics["explained_variance"] = 1.0 - advantage.var() / jnp.maximum(target.var(), 1e-12)
+        metrics["explained_variance"] = 1.0 - advantage.var() / jnp.maximum(batch.target.var(), 1e-12)
         return replace(learner, returns=scale, running_return=running), batch, metrics
 
     def _loss(self, params: dict[str, Any], batch: Batch) -> tuple[Array, dict[str, Array]]:
         """Clipped surrogate (equation 7 of the paper), the critic's squared error, and the entropy bonus."""
-        config = self.config
-        distribution = self._distribution(params, batch.inputs)
+        config, distribution = self.config, self._distribution(params, batch.inputs)
         log_ratio = distribution.log_prob(batch.action, batch.used) - batch.log_prob
         ratio = jnp.exp(log_ratio)
         clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)

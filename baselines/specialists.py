@@ -26,8 +26,8 @@ from .parts.networks import NetworkName
 
 @dataclass(frozen=True)
 class LanesByLearner:
-    """An environment in which lane i plays family i mod F, seen with the lanes of each learner side by side:
-    [seed * family * lane] for [seed * lane * family]."""
+    """An environment whose lanes keep their family, seen with the lanes of each learner side by side:
+    [seed * family * lane]."""
 
     env: Any
     num_seeds: int
@@ -38,8 +38,9 @@ class LanesByLearner:
 
     @property
     def _order(self) -> Int[np.ndarray, " lane"]:
-        lanes = np.arange(self.env.num_lanes).reshape(self.num_seeds, -1, self.env.num_families)
-        return lanes.swapaxes(1, 2).ravel()
+        families = range(self.env.num_families)
+        own = [np.flatnonzero(self.env.lane_families == family).reshape(self.num_seeds, -1) for family in families]
+        return np.stack(own, axis=1).ravel()
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         """See `VectorEnv.reset`."""
@@ -96,17 +97,19 @@ class Specialists:
         """The state before the first update.
 
         Raises:
-          UsageError: the lanes do not divide over the families, or the families cannot be told apart.
+          UsageError: families have unequal numbers of lanes, or cannot be told apart.
         """
         config, families = self.config, env.num_families
-        parts = getattr(env, "parts", (env,))
         if not all(one.show_family for one in env.envs):
             raise UsageError(f"{self.name}: the suite hides the family, by which a specialist is chosen: take another")
-        if not all(part.fixed_families for part in parts) or sum(len(part.families) for part in parts) < families:
-            raise UsageError(f"{self.name}: needs lanes that keep their family, and training tasks of every family")
         if config.lanes % families:
             near = max(1, round(config.lanes / families)) * families
             raise UsageError(f"lanes = {config.lanes}: must be a multiple of the {families} families, e.g. {near}")
+        if env.lane_families is None or len(set(np.bincount(env.lane_families, minlength=families))) > 1:
+            raise UsageError(
+                f"{self.name}: needs lanes that keep their family (VectorEnv.fixed_families), as many of each: leave "
+                "out arena shares, and train on a split that has tasks of every family"
+            )
         return self._inner(families).init(key, self._seen(env))
 
     def steps_per_update(self, env: Any) -> int:

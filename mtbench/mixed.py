@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from .env import Env, TimeStep
 from .errors import UsageError
@@ -110,6 +110,14 @@ class MixedVectorEnv:
     def num_families(self) -> int:
         """Families of the suite, also the context's length."""
         return self.parts[0].num_families
+
+    @property
+    def lane_families(self) -> Int[np.ndarray, " lane"] | None:
+        """See `VectorEnv.lane_families`."""
+        own = [part.lane_families for part in self.parts]
+        if any(families is None for families in own):
+            return None
+        return np.concatenate(own)[np.argsort(np.concatenate(self._shares(self.num_lanes)))]
 
     @property
     def observation_size(self) -> int:

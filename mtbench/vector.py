@@ -16,9 +16,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .env import Env, EnvState, TimeStep
 from .errors import UsageError
+from .physics import State
 from .task import Task
 
 _AGE = 2**32 - 1  # beside the episode numbers, which are folded into the same key
+_START = 2  # beside 1, which draws the next task
 
 
 @struct.dataclass
@@ -28,6 +30,19 @@ class TaskTable:
     tasks: Task
     """[task, …], without scenes."""
     params: Float[Array, "task p"]
+
+
+@struct.dataclass
+class Starts:
+    """States in which an episode of a task may begin, [task, start, …]; see `mtbench.demonstrations`."""
+
+    physics: State
+    carry: Any
+    """The arena's memory."""
+    observation: Float[Array, "task start o"]
+    quantities: Float[Array, "task start q 3"]
+    count: Int[Array, " task"]
+    """How many a task has."""
 
 
 @struct.dataclass
@@ -84,6 +99,10 @@ class VectorEnv:
     """Numbers of the lanes [lane], from which their keys are folded; by default 0, 1, 2, …"""
     fixed_families: bool = False
     """Lane i plays tasks of one family alone, the i-th of those that the table has, in turn."""
+    starts: Starts | None = None
+    """Where episodes may begin in place of their task's start."""
+    start_share: float = 0.0
+    """Of the episodes that do."""
 
     def __post_init__(self):
         if self.num_lanes < 1:
@@ -107,6 +126,11 @@ class VectorEnv:
     def families(self) -> Int[np.ndarray, " n"]:
         """Indices of the families that the table has tasks of."""
         return np.unique(np.asarray(self.tasks.family))
+
+    @property
+    def lane_families(self) -> Int[np.ndarray, " lane"] | None:
+        """The family that each lane plays, where lanes keep it."""
+        return np.resize(self.families, self.num_lanes) if self.fixed_families else None
 
     @property
     def observation_size(self) -> int:
@@ -188,7 +212,34 @@ class VectorEnv:
 
     def _begin(self, table: TaskTable, key: jax.Array, index: Array, episode: Array) -> tuple[EnvState, TimeStep]:
         task = jax.tree.map(lambda rows: jnp.asarray(rows)[index], table.tasks)
-        return self.env.begin(jax.random.fold_in(key, episode), task, table.params[index])
+        key = jax.random.fold_in(key, episode)
+        state, first = self.env.begin(key, task, table.params[index])
+        return (state, first) if self.starts is None else self._elsewhere(self.starts, key, index, state, first)
+
+    def _elsewhere(
+        self, starts: Starts, key: jax.Array, index: Array, state: EnvState, first: TimeStep
+    ) -> tuple[EnvState, TimeStep]:
+        """An episode that has just begun, or in so many of them one that begins in another state."""
+        share_key, key = jax.random.split(jax.random.fold_in(key, _START))
+        count = jnp.asarray(starts.count)[index]
+        taken = (jax.random.uniform(share_key) < self.start_share) & (count > 0)
+        chosen = jax.random.randint(key, (), 0, jnp.maximum(count, 1))
+
+        def put(rows: Array, old: Array) -> Array:
+            return jnp.where(taken, jnp.asarray(rows)[index, chosen], old)
+
+        state = replace(
+            state,
+            physics=jax.tree.map(put, starts.physics, state.physics),
+            carry=jax.tree.map(put, starts.carry, state.carry),
+        )
+        observation = put(starts.observation, first.observation)
+        return state, replace(
+            first,
+            observation=observation,
+            final_observation=observation,
+            quantities=put(starts.quantities, first.quantities),
+        )
 
     def auto_reset(self, state: VectorState, timestep: TimeStep) -> tuple[VectorState, TimeStep]:
         """Begins new episodes where one has ended, a chunk of lanes at a time."""

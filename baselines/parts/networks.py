@@ -117,8 +117,8 @@ class FiLM(ContextNetwork):
 
 class SoftModules(ContextNetwork):
     """Layers of modules whose outputs are mixed anew between layers, by weights that a second network computes from the
-    observation times the family's vector (soft modularization, Yang et al. 2020, arXiv:2003.13661, section 4). As many
-    parameters as layers without modules: four modules are half as wide."""
+    observation times the family's vector (soft modularization, Yang et al. 2020, arXiv:2003.13661, section 4). Four
+    modules are half as wide as a hidden layer, so that from modules to modules there are as many weights."""
 
     modules: int = 4
     """In each layer; in the paper 2 for ten tasks and 4 for fifty."""
@@ -296,8 +296,8 @@ def options_of(name: str) -> dict[str, int]:
     return {field.name: field.default for field in fields if field.name not in common}
 
 
-def check(name: str, hidden: tuple[int, ...], options: Mapping[str, int]) -> None:
-    """Refuses what `make` cannot make.
+def check(name: str, options: Mapping[str, int], *layers: tuple[int, ...]) -> None:
+    """Refuses what `make` cannot make, with any of these hidden layers.
 
     Raises:
       UsageError: names the entry and what is allowed.
@@ -310,12 +310,13 @@ def check(name: str, hidden: tuple[int, ...], options: Mapping[str, int]) -> Non
             raise unknown_name(f"option of network {name}", option, known)
         if value < 1:
             raise UsageError(f"network_options: {option} = {value}: must be at least 1")
-    if name in NETWORKS and not hidden:
-        raise UsageError(f"network {name}: needs at least one hidden layer")
-    if name == "simba" and len(set(hidden)) > 1:
-        raise UsageError(f"network simba: its blocks share one width, got {', '.join(map(str, hidden))}")
-    if name == "moore" and (known | dict(options))["experts"] > hidden[-1]:
-        raise UsageError(f"network moore: at most as many experts as the last hidden layer is wide, {hidden[-1]}")
+    for hidden in layers if name in NETWORKS else ():
+        if not hidden:
+            raise UsageError(f"network {name}: needs at least one hidden layer")
+        if name == "simba" and len(set(hidden)) > 1:
+            raise UsageError(f"network simba: its blocks share one width, got {', '.join(map(str, hidden))}")
+        if name == "moore" and (known | dict(options))["experts"] > hidden[-1]:
+            raise UsageError(f"network moore: at most as many experts as the last hidden layer is wide, {hidden[-1]}")
 
 
 # ── Parts of networks. They are called within a network, which then owns their parameters. ──

@@ -30,6 +30,8 @@ class Arguments[C]:
     """Physics: mujoco (C engine, all cores) or mjx (JAX); by default mjx where there is an accelerator."""
     arena_shares: dict[str, int] | None = None
     """Lanes of each arena in a block of lanes, e.g. tabletop 3 walker 1; by default one for each of its families."""
+    demonstrations: float = 0.0
+    """Share of the training episodes that begin along an episode of the task's expert; to be reported with a score."""
     seed: int = 0
     """Root of all randomness."""
     resume: bool = False
@@ -46,6 +48,7 @@ def run(argv: list[str]) -> int:
     """Runs the command."""
     start_jax()
     from .. import registry, stored, suite
+    from ..demonstrations import demonstrated
     from ..physics import default_backend
     from ..policy import Sizes
     from ..training import train
@@ -63,9 +66,13 @@ def run(argv: list[str]) -> int:
     # What an algorithm asks of its lanes: trials of several episodes, say, or that they keep their family.
     options = getattr(algorithm, "lane_options", {})
     env = chosen.vector_env(lanes, arguments.split, arguments.backend, shares, **options)
+    if arguments.demonstrations:
+        env = demonstrated(env, chosen.expert(), arguments.demonstrations)
     # Read once: an environment may be changed under a long training.
     found = versions()
     played = {"split": arguments.split, "backend": arguments.backend or default_backend(), "arena_shares": shares}
+    if arguments.demonstrations:
+        played["demonstrations"] = arguments.demonstrations
     description: dict[str, Any] = {
         "suite": chosen.name,
         "suite_version": chosen.version,

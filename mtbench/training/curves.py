@@ -95,13 +95,12 @@ def draw(runs: Sequence[Curves], path: Path, *, axis: Axis = "minutes", title: s
         figure = (_rows if len(runs[0].families) > MANY else _lines)(plt, runs[0], axis)
     if title:
         figure.suptitle(title)
-    figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def _lines(plt: Any, run: Curves, axis: Axis) -> Any:
-    figure, axes = plt.subplots(figsize=(8, 4))
+    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for index, family in enumerate(run.families):
         _line(axes, run.along(axis), run.success[:, index], family)
     if len(run.families) > 1:
@@ -113,7 +112,7 @@ def _lines(plt: Any, run: Curves, axis: Axis) -> Any:
 
 
 def _rows(plt: Any, run: Curves, axis: Axis) -> Any:
-    figure, axes = plt.subplots(figsize=(7, 0.17 * len(run.families) + 1.2))
+    figure, axes = plt.subplots(figsize=(7, 0.17 * len(run.families) + 1.2), layout="constrained")
     x, success = run.along(axis), run.success.mean(-1)
     order = np.argsort(-success[-len(x) // 20 :].mean(0), kind="stable")
     # Rows share a grid: logged lines are not spaced evenly.
@@ -134,7 +133,8 @@ def _compared(plt: Any, runs: Sequence[Curves], axis: Axis) -> Any:
     columns = min(len(panels), 6)
     height = -(-len(panels) // columns)
     size = (max(5.0, 2.4 * columns), 1.8 * height + 1.2)
-    figure, grid = plt.subplots(height, columns, figsize=size, sharex=True, sharey=True, squeeze=False)
+    how: dict[str, Any] = {"figsize": size, "sharex": True, "sharey": True, "squeeze": False, "layout": "constrained"}
+    figure, grid = plt.subplots(height, columns, **how)
     for axes, panel in zip(grid.flat, panels, strict=False):
         for index, run in enumerate(runs):
             own = run.mean if panel == "mean" else None

@@ -47,7 +47,7 @@ def wandb_log(run_dir: Path, project: str = "mtbench") -> Iterator[Callable[[Map
         yield on_line
     finally:
         for run in opened:
-            run.finish(quiet=True)
+            run.finish()
 
 
 def _open(wandb: Any, run_dir: Path, project: str) -> Any:

@@ -127,10 +127,10 @@ def size(params) -> int:
 
 
 def test_sizes_are_what_the_names_promise():
-    """At the default width: soft modules cost what plain layers do, sets and experts as often as there are of them."""
+    """At the default width: sets and experts cost as often as there are of them, a family's own part costs little."""
     hidden = (128, 128)
     plain = size(made("mlp", hidden)[1])
-    assert 0.8 * plain < size(made("soft-modules", hidden)[1]) < 2.5 * plain
+    assert size(made("soft-modules", hidden)[1]) < 3.5 * plain
     assert 4.5 * plain < size(made("paco", hidden, sets=5)[1]) < 5.5 * plain
     assert 3.5 * plain < size(made("moore", hidden, experts=4)[1]) < 4.5 * plain
     for name in ("multi-head", "task-embedding", "film", "low-rank"):
@@ -151,4 +151,4 @@ def test_sizes_are_what_the_names_promise():
 )
 def test_what_cannot_be_made_is_refused(name, hidden, options, message):
     with pytest.raises(UsageError, match=message):
-        networks.check(name, hidden, options)
+        networks.check(name, options, hidden)

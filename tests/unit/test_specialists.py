@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from probe import Family, Probe, bump
 
@@ -30,10 +31,14 @@ CONFIG = MTPPOSpecialistsConfig(
 
 @dataclass(frozen=True, eq=False)
 class Fixed(Probe):
-    """Says of itself what specialists ask for: a probe's lane i plays family i mod F for ever."""
+    """Says of itself what specialists ask for."""
 
     fixed_families: bool = True
     show_family: bool = True
+
+    @property
+    def lane_families(self):
+        return np.arange(self.num_lanes) % self.num_families if self.fixed_families else None
 
     @property
     def envs(self):

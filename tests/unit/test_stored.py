@@ -20,14 +20,26 @@ from mtbench.policy import PolicyInput, Sizes, check
 SIZES = Sizes(observation=5, context=3, action=2)
 BIAS = "params/params/MLP_0/Dense_0/bias"
 ARCHITECTURES = {
-    "heads and layouts": {"network": "multi-head", "layouts": [0, 0, 1], "activation": "tanh", "deterministic": True},
-    "one head, samples": {"network": "mlp", "layouts": [0, 0, 0], "activation": "swish", "deterministic": False},
+    "heads and layouts": {
+        "network": "multi-head",
+        "network_options": {},
+        "layouts": [0, 0, 1],
+        "activation": "tanh",
+        "deterministic": True,
+    },
+    "two experts, samples": {
+        "network": "moore",
+        "network_options": {"experts": 2},
+        "layouts": [0, 0, 0],
+        "activation": "swish",
+        "deterministic": False,
+    },
 }
 
 
 def make(name: str, seed: int):
     """A policy with numbers drawn at random."""
-    blank = MTPPO.Policy.blank(SIZES, hidden=[8, 4], network_options={}, **ARCHITECTURES[name])
+    blank = MTPPO.Policy.blank(SIZES, hidden=[8, 4], **ARCHITECTURES[name])
     keys = iter(jax.random.split(jax.random.key(seed), 20))
     return jax.tree.map(lambda x: x + jax.random.uniform(next(keys), x.shape), blank)
 

@@ -114,6 +114,7 @@ def test_lanes_keep_their_family_where_asked(starter):
     few = jax.tree.map(lambda rows: np.asarray(rows)[kept], table)
     lanes = mtbench.VectorEnv(env, few, 10, suite.families, stagger=False, fixed_families=True)
     first, timestep, task, _ = rolled(lanes, 8)
+    np.testing.assert_array_equal(lanes.lane_families, np.arange(10) % 5)
     np.testing.assert_array_equal(np.asarray(first.context).argmax(-1), np.arange(10) % 5)
     np.testing.assert_array_equal(timestep.family, np.broadcast_to(np.arange(10) % 5, (8, 10)))
     assert (np.asarray(task)[1] != np.asarray(task)[7]).mean() > 0.8
@@ -152,9 +153,12 @@ def test_arenas_alternate_and_their_padding_is_inert(mixed):
 
 
 def test_lanes_of_several_arenas_keep_their_family_too(mixed):
-    lanes = mixed[0].vector_env(24, backend="mujoco", stagger=False, fixed_families=True)
-    _, first = jax.jit(lanes.reset)(jax.random.key(0))
-    np.testing.assert_array_equal(np.asarray(first.context).argmax(-1), np.arange(24) % 6)
+    for shares in (None, {"walker": 1, "tabletop": 2}):
+        lanes = mixed[0].vector_env(24, "train", "mujoco", shares, stagger=False, fixed_families=True)
+        _, first = jax.jit(lanes.reset)(jax.random.key(0))
+        np.testing.assert_array_equal(np.asarray(first.context).argmax(-1), lanes.lane_families)
+        if shares is None:
+            np.testing.assert_array_equal(lanes.lane_families, np.arange(24) % 6)
 
 
 def test_arenas_share_lanes_as_asked(mixed):
