@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,17 +30,24 @@ SCHEMA: dict[str, pl.DataType] = {
     "progress": pl.Float64(),  # best in the episode
     "length": pl.Int64(),  # control steps
     "diverged": pl.Boolean(),
+    "adaptation": pl.Int64(),  # episodes of the task that the policy had played before, with its memory kept
+    "failure": pl.String(),  # why the policy could not play the episode, which is then lost; "" if it could
 }
-KEY = ["policy", "seed", "suite", "split", "task", "episode"]
+LATER: dict[str, Any] = {"adaptation": 0, "failure": ""}
+"""Columns that older tables lack, and what they would hold."""
+KEY = ["policy", "seed", "suite", "split", "task", "adaptation", "episode"]
 _METADATA = "mtbench"
 
 
 def validate(frame: pl.DataFrame) -> pl.DataFrame:
     """The table with its columns in order and of their types, others behind; narrower numbers are widened.
 
+    Columns that older tables lack are filled in; an episode that failed is no success, whatever its row says.
+
     Raises:
       UsageError: naming the column, what was expected and what it holds.
     """
+    frame = frame.with_columns(pl.lit(value).alias(name) for name, value in LATER.items() if name not in frame.columns)
     for name, kind in SCHEMA.items():
         if name not in frame.columns:
             raise _bad(name, f"is missing, expected {kind}")
@@ -60,17 +68,19 @@ def validate(frame: pl.DataFrame) -> pl.DataFrame:
         ("seed", np.inf, "0 or more"),
         ("episode", np.inf, "0 or more"),
         ("length", np.inf, "0 or more"),
+        ("adaptation", np.inf, "0 or more"),
     ):
         outside = frame[name].filter(~frame[name].is_between(0, most))
         if len(outside):
             raise _bad(name, f"holds {outside[0]:g}, expected {expected}")
     if (frame["success_final"] & ~frame["success"]).any():
         raise _bad("success_final", "is true where 'success' is false, which includes the last step")
+    frame = frame.with_columns(pl.col("success", "success_final") & (pl.col("failure") == ""))
     torn = frame.group_by("task").agg(pl.col("family").n_unique()).filter(pl.col("family") > 1)["task"]
     if len(torn):
         raise _bad("family", f"has several values for task '{torn.sort()[0]}', expected one")
     if frame.select(KEY).is_duplicated().any():
-        raise _bad("episode", "repeats within a policy, seed, split and task, expected each number once")
+        raise _bad("episode", "repeats within a policy, seed, split, task and adaptation, expected each number once")
     return frame.select(*SCHEMA, pl.exclude(*SCHEMA))
 
 
@@ -145,8 +155,10 @@ class Outcomes:
 
 
 def outcomes(rows: pl.DataFrame, policy: str, column: str = "success") -> Outcomes:
-    """A column of one split as an array. Every seed must have played every task for the same episodes."""
-    rows = rows.filter(policy=policy).sort("seed", "family", "task", "episode")
+    """A column of one split as an array, after the longest adaptation. Every seed must have played every task for the
+    same episodes."""
+    rows = rows.filter(policy=policy).filter(pl.col("adaptation") == pl.col("adaptation").max())
+    rows = rows.sort("seed", "family", "task", "episode")
     plan = rows.unique("task", maintain_order=True)
     seeds, numbers = (rows[name].unique().sort().to_list() for name in ("seed", "episode"))
     shape = len(seeds), len(plan), len(numbers)
