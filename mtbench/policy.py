@@ -88,6 +88,11 @@ NOT_FINITE = 1
 class Fallible(Protocol):
     """A policy that may be unable to act for reasons of its own; its action is then not finite."""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether its carry holds more than that reason."""
+        ...
+
     def failure(self, carry: Any) -> Int[Array, ""]:
         """The number of the reason for which the last action was not finite."""
         ...
@@ -127,10 +132,9 @@ def failure_reason(policy: Any, number: int) -> str:
 
 def has_memory(policy: Any) -> bool:
     """Whether a policy remembers anything from one step to the next."""
-    remembers = getattr(policy, "remembers", None)
-    return (
-        bool(jax.tree.leaves(jax.eval_shape(policy.init_carry, jax.random.key(0)))) if remembers is None else remembers
-    )
+    if isinstance(policy, Fallible):
+        return policy.remembers
+    return bool(jax.tree.leaves(jax.eval_shape(policy.init_carry, jax.random.key(0))))
 
 
 def check(policy: Any, sizes: Sizes, name: str) -> None:

@@ -212,9 +212,7 @@ def call(source: str, sizes: Sizes | None = None) -> Any:
     if inspect.isclass(function) or not _needs_arguments(function):
         return function()
     if sizes is None:
-        raise UsageError(
-            f"{source} acts itself: give mtbench.FunctionPolicy(function, action_size), or load one that does"
-        )
+        raise UsageError(f"{source} takes arguments: name a function without, which returns a policy")
     return FunctionPolicy(function, sizes.action)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FineTuning[S]:
-    """An algorithm whose training begins with what another has learnt; the rest of its state is that of any beginning."""
+    """An algorithm whose training begins with what was learnt before; the rest of its state is that of any beginning."""
 
     algorithm: Algorithm[S]
     learnt_before: S
@@ -68,7 +68,7 @@ def fine_tuned(opened: Opened, split: str, steps: int, folder: Path) -> dict[int
       opened: the run.
       split: of its suite.
       steps: environment steps of each seed, rounded up to whole updates.
-      folder: a run of its own is kept there for each policy, split and number of steps: it is gone on with, or used again.
+      folder: holds a run for each policy, split and number of steps, which is gone on with, or used again.
 
     Raises:
       UsageError: it is no run, or its suite is not that of the training.
@@ -108,6 +108,6 @@ def fine_tuned(opened: Opened, split: str, steps: int, folder: Path) -> dict[int
         )
     if result.interrupted:
         raise MtbenchError(
-            f"{own}: interrupted at {result.env_steps:,} steps: the same command, without --force, goes on"
+            f"{own}: interrupted at {result.env_steps:,} steps: without --force, the same command goes on"
         )
     return {seed: algorithm.policy(result.state, seed) for seed in opened.policies}

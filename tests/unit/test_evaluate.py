@@ -18,7 +18,7 @@ from mtbench.cli.parts import Parts
 from mtbench.errors import UsageError
 from mtbench.evaluate import episodes_of, evaluate
 from mtbench.function_policy import FunctionPolicy
-from mtbench.policy import RandomPolicy, Sizes, check, constant_actions, constants
+from mtbench.policy import RandomPolicy, Sizes, check, constant_actions
 from mtbench.score import read_episodes, validate, write_episodes
 
 TASKS, LANES = 6, 4
