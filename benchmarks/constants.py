@@ -6,7 +6,7 @@
 
 Every action of a fixed set is played for one episode in each of a family's first training tasks, all side by side.
 The one that solves most is the family's; the first, if several do. It is chosen on these tasks, so what it solves of
-them is a little too good: `mtbench eval` plays it, as the control `constant`, on the tasks of an evaluation. The results
+them is a little too good: `mtbench eval` plays it, as the control `constant`, on the tasks of an evaluation. The files
 lie beside the arenas: tasks/tabletop/constants.json, tasks/legged/constants.json.
 """
 

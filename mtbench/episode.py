@@ -29,7 +29,7 @@ class Episode:
     diverged: jax.Array
     """The simulation broke down, and not because of the policy's action."""
     failure: jax.Array
-    """Number of the reason for which the policy could not act (`mtbench.policy.failure_reason`); it ends the episode."""
+    """Number of the reason for which the policy could not act (`mtbench.policy.failure_reason`), which ends it."""
 
 
 @struct.dataclass

@@ -47,9 +47,9 @@ class FunctionPolicy:
         function(seen) ─► actions [lane, a]
         function(seen, memory) ─► actions [lane, a], memory          (if there is a memory)
 
-    `seen` is a `PolicyInput` of arrays with a leading axis of lanes, whose length may differ from call to call. All that
-    the function knows of a lane must come from its arguments: where it raises it is called anew, with fewer lanes, until
-    it is known in which. Those have failed; the others go on.
+    `seen` is a `PolicyInput` of arrays with a leading axis of lanes, whose length may differ from call to call. All
+    that the function knows of a lane must come from its arguments: where it raises it is called anew, with fewer lanes,
+    until it is known in which. Those have failed; the others go on.
     """
 
     function: Callable[..., Any] = struct.field(pytree_node=False)

@@ -110,9 +110,7 @@ def run(argv: list[str]) -> int:
             other = _difference(found, metadata)
             raise UsageError(f"{table_path} exists: --force overwrites it, or choose another with --out ({other})")
         episodes = read_episodes(table_path)
-        print(
-            f"{table_path} is complete, and of this very policy and protocol: nothing is played (--force plays again)"
-        )
+        print(f"{table_path} is complete, and of this policy and protocol: nothing is played (--force plays again)")
     else:
         parts = Parts(out / "parts", str(metadata["evaluation"]))
         write_episodes(_play(opened, protocol, arguments, out, parts), table_path, metadata)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FineTuning[S]:
-    """An algorithm whose training begins with what was learnt before; the rest of its state is that of any beginning."""
+    """An algorithm whose training begins with what was learnt before; the rest of its state is that of a beginning."""
 
     algorithm: Algorithm[S]
     learnt_before: S
