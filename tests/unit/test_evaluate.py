@@ -14,11 +14,12 @@ from flax import struct
 import mtbench.suite as suites
 from mtbench import evaluate as evaluation
 from mtbench import registry
+from mtbench.certificates import recertify
 from mtbench.cli.parts import Parts
 from mtbench.errors import UsageError
 from mtbench.evaluate import episodes_of, evaluate
 from mtbench.function_policy import FunctionPolicy
-from mtbench.policy import RandomPolicy, Sizes, check, constant_actions
+from mtbench.policy import RandomPolicy, Sizes, check, constant_actions, constants
 from mtbench.score import read_episodes, validate, write_episodes
 
 TASKS, LANES = 6, 4
@@ -175,6 +176,28 @@ def test_older_tables_are_read(suite, envs, tmp_path):
     read = read_episodes(tmp_path / "old.parquet")
     assert read.equals(table) and set(read["adaptation"]) == {0} and set(read["failure"]) == {""}
     assert read["failure"].dtype == pl.String
+
+
+def test_certificates_are_played_again():
+    """Those of reach hold; in three steps nobody gets there; what is open is listed, not played."""
+    suite = suites.load("MT1/reach")
+    found = recertify(suite, ("iid",), tasks_per_family=3)
+    assert len(found.held) == 3 and not found.moved and not found.lost and found.share_lost == 0
+    first = suite.task_ids("iid")[0]
+    short = replace(suite, horizon=3, open={"reach": (first.seed,)})
+    found = recertify(short, ("iid",), tasks_per_family=3)
+    assert found.open == (first,) and len(found.lost) == 2 and found.share_lost == 1
+
+
+@pytest.mark.parametrize("name", ["drawer-close", "button-press"])
+def test_a_constant_action_does_what_is_recorded(name):
+    """As the control of an evaluation, with other slots in the model than in the search."""
+    entry = constant_actions("tabletop")[name]
+    seeds = tuple(range(entry["tasks"]))
+    protocol = suites.EvaluationProtocol("ours", ("train",), len(seeds), episodes=1, adaptation_episodes=0)
+    suite = suites.Suite("x", 1, "", (name,), 200, True, {"train": {name: seeds}}, protocols={"ours": protocol})
+    table = evaluate(suite.envs("mujoco"), suite, constants(suite), name="constant")
+    assert table["success"].mean() == pytest.approx(entry["success"], abs=1.5 / len(seeds)) and entry["success"] > 0.3
 
 
 ARENAS = sorted({family.arena for family in registry.families().values()})
