@@ -95,11 +95,8 @@ def test_eval_after_fine_tuning(trained, tmp_path):
     assert set(rows["policy"]) == {"mt-ppo", "mt-ppo+128", "random", "constant", "expert"} and len(rows) == 10
     assert set(rows["adaptation"]) == {0} and set(rows["episode"]) == {2}
     states = []
-    for folder, step in (
-        (trained, 256),
-        (tmp_path / "fine-tuned" / "iid-256+128", 0),
-        (tmp_path / "fine-tuned" / "iid-256+128", 128),
-    ):
+    tuned = tmp_path / "fine-tuned" / "iid-256+128"
+    for folder, step in ((trained, 256), (tuned, 0), (tuned, 128)):
         config = {k: tuple(v) if isinstance(v, list) else v for k, v in read_run(folder)["config"].items()}
         env = mtbench.load_suite(trained / "suite.toml").vector_env(16, "iid", "mujoco")
         states.append(load_state(folder, MTPPO(MTPPOConfig(**config)), env, step=step))
