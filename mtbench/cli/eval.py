@@ -153,7 +153,7 @@ def _players(opened: Opened, protocol: EvaluationProtocol, budgets: tuple[int, .
 
         for split in splits:
             tuned = fine_tuned(opened, split, budget, out / "fine-tuned")
-            players += [Player(f"{opened.name}+{budget:g}", s, policy, (split,)) for s, policy in tuned.items()]
+            players += [Player(f"{opened.name}+{budget}", s, policy, (split,)) for s, policy in tuned.items()]
     players.append(Player("random", 0, RandomPolicy(next(iter(opened.envs.values())).action_size), splits))
     if (constant := constants(suite)) is not None:
         players.append(Player("constant", 0, constant, splits))
