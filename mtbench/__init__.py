@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .function_policy import FunctionPolicy
     from .stored import load_policy
     from .suite import Suite, make
     from .suite import load as load_suite
     from .vector import VectorEnv
 
 __version__ = "0.1.0"
-__all__ = ["Suite", "VectorEnv", "__version__", "load_policy", "load_suite", "make"]
+__all__ = ["FunctionPolicy", "Suite", "VectorEnv", "__version__", "load_policy", "load_suite", "make"]
 
 
 def __getattr__(name: str):
@@ -29,6 +30,10 @@ def __getattr__(name: str):
         from .stored import load_policy
 
         return load_policy
+    if name == "FunctionPolicy":
+        from .function_policy import FunctionPolicy
+
+        return FunctionPolicy
     if name == "VectorEnv":
         from .vector import VectorEnv
 

@@ -24,7 +24,7 @@ KEPT = 8
 """States kept of a task, evenly spaced between its start and the expert's success."""
 
 
-def demonstrated[E: (VectorEnv, MixedVectorEnv)](env: E, expert: Expert, share: float) -> E:
+def demonstrated[E: VectorEnv | MixedVectorEnv](env: E, expert: Expert, share: float) -> E:
     """An environment in which a share of the episodes begins along an expert's.
 
     Args:

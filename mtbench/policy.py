@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol, Self, TypeVar
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
+from . import registry
 from .env import Env, TimeStep
 from .errors import UsageError, why
+
+if TYPE_CHECKING:
+    from .suite import Suite
 
 Carry = TypeVar("Carry")
 
@@ -73,8 +80,65 @@ class StoredPolicy(Policy[Carry], Protocol):
         """A policy with any numbers in its arrays. It is only traced, for its leaves' paths, shapes and types."""
 
 
+NOT_FINITE = 1
+"""The number of the failure that every policy may have; 0 is none."""
+
+
+@runtime_checkable
+class Fallible(Protocol):
+    """A policy that may be unable to act for reasons of its own; its action is then not finite."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether its carry holds more than that reason."""
+        ...
+
+    def failure(self, carry: Any) -> Int[Array, ""]:
+        """The number of the reason for which the last action was not finite."""
+        ...
+
+    def failure_reason(self, number: int) -> str:
+        """The reason with a number beyond `NOT_FINITE`."""
+        ...
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A policy that tracing does not reach into."""
+
+    def probe(self, sizes: Sizes, name: str) -> None:
+        """Makes sure that it returns what it should, as `check` does."""
+        ...
+
+
+def failure(policy: Any, carry: Any, action: Float[Array, " a"]) -> Int[Array, ""]:
+    """The number of the reason for which a policy cannot act, 0 where it can.
+
+    Args:
+      policy: who acted.
+      carry: its memory after that.
+      action: those entries that the arena uses.
+    """
+    reason = policy.failure(carry) if isinstance(policy, Fallible) else jnp.int32(NOT_FINITE)
+    return jnp.where(jnp.isfinite(action).all(), 0, reason)
+
+
+def failure_reason(policy: Any, number: int) -> str:
+    """A number of `failure` in words; nothing for 0."""
+    if number > NOT_FINITE:
+        return policy.failure_reason(number)
+    return "the action is not finite" if number else ""
+
+
+def has_memory(policy: Any) -> bool:
+    """Whether a policy remembers anything from one step to the next."""
+    if isinstance(policy, Fallible):
+        return policy.remembers
+    return bool(jax.tree.leaves(jax.eval_shape(policy.init_carry, jax.random.key(0))))
+
+
 def check(policy: Any, sizes: Sizes, name: str) -> None:
-    """Makes sure, without running it, that a policy acts on observations of these sizes.
+    """Makes sure that a policy acts on observations of these sizes. It is traced, and run only if it is `Probed`.
 
     Args:
       policy: anything.
@@ -103,6 +167,8 @@ def check(policy: Any, sizes: Sizes, name: str) -> None:
         )
     if _form(after) != _form(carry):
         raise UsageError(f"{name}: act returns a carry of another structure, shape or type than init_carry")
+    if isinstance(policy, Probed):
+        policy.probe(sizes, name)
 
 
 def _form(tree: Any) -> Any:
@@ -125,6 +191,25 @@ class RandomPolicy:
 
 
 @struct.dataclass
+class ConstantPolicy:
+    """One action for each family, at every step: what a family is worth to somebody who looks at nothing.
+
+    A script of `Expert`, since it is told the family also where that is hidden.
+    """
+
+    actions: Float[Array, "family a"]
+    """In the order of the suite's families."""
+
+    def init_carry(self, key: jax.Array) -> tuple[()]:
+        """Nothing is remembered."""
+        return ()
+
+    def act(self, key: jax.Array, carry: tuple[()], timestep: TimeStep) -> tuple[tuple[()], Float[Array, " a"]]:
+        """The family's action."""
+        return carry, self.actions[timestep.family]
+
+
+@struct.dataclass
 class Expert:
     """Solutions of each arena, which read the whole `TimeStep`: the upper control of every scorecard."""
 
@@ -134,6 +219,34 @@ class Expert:
     def init_carry(self, key: jax.Array) -> dict[str, Any]:
         """The memory of each arena's script."""
         return {arena: script.init_carry(key) for arena, script in self.scripts.items()}
+
+
+CONSTANTS = "constants.json"
+"""File beside an arena's module: the best constant action of families, as `benchmarks/constants.py` finds them."""
+
+
+@cache
+def constant_actions(arena: str) -> dict[str, dict[str, Any]]:
+    """Family to version, action and success on training tasks, for an arena's families that have been searched."""
+    module = type(registry.arena(arena)).__module__
+    file = resources.files(module.rpartition(".")[0] or module) / CONSTANTS
+    return json.loads(file.read_text(encoding="utf-8"))["families"] if file.is_file() else {}
+
+
+def constants(suite: Suite) -> Expert | None:
+    """The best constant action of each family of a suite, a control; `None` where one has not been searched."""
+    families = [suite.family(name) for name in suite.families]
+    scripts = {}
+    for arena in suite.arenas:
+        known = constant_actions(arena)
+        own = [known.get(family.name, {}) for family in families if family.arena == arena]
+        versions = [family.version for family in families if family.arena == arena]
+        if [entry.get("version") for entry in own] != versions:
+            return None
+        idle = [0.0] * len(own[0]["action"])
+        actions = [known[family.name]["action"] if family.arena == arena else idle for family in families]
+        scripts[arena] = ConstantPolicy(jnp.array(actions, jnp.float32))
+    return Expert(scripts)
 
 
 def act(

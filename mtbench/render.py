@@ -26,6 +26,7 @@ OnProgress = Callable[[int, int], None]
 
 _HIDDEN = 4
 """First geom group that is not drawn."""
+_CLIP_FPS = 10
 _PACKAGES = "apt-get install libegl1 libegl-mesa0 (or libosmesa6 with MUJOCO_GL=osmesa)"
 
 
@@ -261,6 +262,54 @@ def stills(
     figure.figimage(sheet)
     with replacing(path) as partial:
         FigureCanvasAgg(figure).print_figure(partial, dpi=dpi)
+
+
+def clips(
+    envs: Mapping[str, Env],
+    suite: Suite,
+    policy: Policy | Expert,
+    jobs: Sequence[tuple[TaskId, int]],
+    folder: Path,
+    *,
+    size: tuple[int, int] = (192, 144),
+    frames: int = 40,
+    on_progress: OnProgress | None = None,
+) -> dict[str, Path]:
+    """Writes a short animation (.webp) of each (task, episode): all of it, faster than it is.
+
+    Args:
+      envs: the suite's environments by arena.
+      suite: where the tasks come from.
+      policy: who plays.
+      jobs: what to show.
+      folder: where the files go; it is made where it is missing.
+      size: width and height, pixels.
+      frames: of each.
+      on_progress: told (clips done, clips in all).
+
+    Returns:
+      The files by task.
+
+    Raises:
+      MtbenchError: no OpenGL context can be made.
+    """
+    import imageio.v2 as imageio
+    import numpy as np
+
+    paths = {}
+    for index, (_, model, qpos, _) in enumerate(_played(envs, suite, policy, list(jobs))):
+        renderer = make_renderer(model, *size)
+        shown = qpos[np.linspace(0, len(qpos) - 1, min(frames, len(qpos))).round().astype(int)]
+        pictures: list[Any] = [picture(renderer, model, configuration) for configuration in shown]
+        renderer.close()
+        task, _ = jobs[index]
+        path = folder / f"{str(task).replace('/', '-')}.webp"
+        with replacing(path) as partial:
+            imageio.mimwrite(partial, pictures, duration=1000 // _CLIP_FPS, loop=0)
+        paths[str(task)] = path
+        if on_progress:
+            on_progress(index + 1, len(jobs))
+    return paths
 
 
 def _first(suite: Suite, split: str, families: Sequence[str], count: int) -> list[TaskId]:

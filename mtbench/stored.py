@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import inspect
 import json
 import os
 import re
@@ -26,6 +27,7 @@ import numpy as np
 
 from . import files, registry
 from .errors import MtbenchError, UsageError, unknown_name, why
+from .function_policy import FunctionPolicy
 from .policy import Policy, Sizes, StoredPolicy
 
 if TYPE_CHECKING:
@@ -186,11 +188,15 @@ def is_function(source: str | Path) -> bool:
     return ":" in str(source) and not Path(source).exists()
 
 
-def call(source: str) -> Any:
-    """What `module:function` returns; the module may lie in the working folder.
+def call(source: str, sizes: Sizes | None = None) -> Any:
+    """The policy that `module:function` returns, or that it is; the module may lie in the working folder.
+
+    Args:
+      source: names a function without arguments, which returns a policy, or one that acts (`FunctionPolicy`).
+      sizes: of the environment; a function that acts needs them.
 
     Raises:
-      UsageError: no such module or function.
+      UsageError: no such module or function, or sizes are missing.
     """
     module_name, _, name = source.partition(":")
     if os.getcwd() not in sys.path:
@@ -203,7 +209,22 @@ def call(source: str) -> Any:
     if not callable(function):
         known = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
         raise unknown_name(f"function of {module_name}", name, known)
-    return function()
+    if inspect.isclass(function) or not _needs_arguments(function):
+        return function()
+    if sizes is None:
+        raise UsageError(f"{source} takes arguments: name a function without, which returns a policy")
+    return FunctionPolicy(function, sizes.action)
+
+
+def _needs_arguments(function: Any) -> bool:
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+
+def source_digest(source: str) -> str | None:
+    """Fingerprint of the file that a `module:function` is in; `None` where there is none."""
+    file = getattr(sys.modules.get(source.partition(":")[0]), "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else None
 
 
 def _write(folder: Path, record: Mapping[str, Any], contents: Mapping[str, bytes]) -> None:

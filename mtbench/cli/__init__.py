@@ -13,17 +13,18 @@ COMMANDS = {
     "train": "train a policy on a suite; resumable",
     "plot": "draw learning curves of one run or several",
     "export": "write what a run has learnt, and nothing else, to a folder",
-    "eval": "score a policy on held-out tasks, beside random and expert",
+    "eval": "score a policy on held-out tasks, beside controls; goes on where it was interrupted",
     "score": "compute a scorecard anew from stored tables of episodes",
     "compare": "say which of several policies are distinct",
     "power": "plan how many seeds and tasks a comparison needs",
+    "certify": "check that the certificates of a suite's tasks still hold",
     "render": "write a video of a policy or an expert on a grid of tasks",
     "bench": "measure environment steps per second on this machine",
 }
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs a command. Exit codes: 0 done, 1 the run failed, 2 bad use."""
+    """Runs a command. Exit codes: 0 done, 1 the run failed, 2 bad use, 3 scored, but the policy failed in places."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] not in COMMANDS:
         _top_level().parse_args(arguments)

@@ -52,8 +52,7 @@ def open_policies(source: str, suite_name: str | None, backend: str | None, step
             raise UsageError(f"{source}: --suite NAME says on which tasks (mtbench tasks lists suites)")
         if step is not None:
             raise UsageError(f"{source} has no step {step}: steps are those of a run")
-        name, folder, origin = source, Path(source.replace(":", ".")), {"function": source}
-        chosen, policies = suite.load(suite_name), {0: stored.call(source)}
+        name, folder, chosen = source, Path(source.replace(":", ".")), suite.load(suite_name)
     else:
         found = stored.find(source, step)
         name, folder, trained = found.record["algorithm"], found.folder, found.record.get("training", {})
@@ -69,7 +68,10 @@ def open_policies(source: str, suite_name: str | None, backend: str | None, step
     backend = backend or trained.get("backend") or default_backend()
     envs = chosen.envs(backend)
     sizes = Sizes.of(next(iter(envs.values())))
-    if not stored.is_function(source) and sizes != found.sizes:
+    if stored.is_function(source):
+        policies = {0: stored.call(source, sizes)}
+        origin = {"function": source, "sha256": stored.source_digest(source)}
+    elif sizes != found.sizes:
         raise UsageError(f"{source} acts on {found.sizes}, suite {chosen.name} has {sizes}: choose another --suite")
     for policy in policies.values():
         check(policy, sizes, source)

@@ -68,11 +68,41 @@ def test_train_eval_render(trained, capsys):
     card = json.loads((folder / "scorecard.json").read_text())
     assert card["suite"] == "near" and card["protocol"] == "ours, changed"
     assert card["metadata"]["protocol"]["tasks_per_family"] == 3 and card["metadata"]["protocol"]["horizon"] == 40
-    assert {"random", "expert"} <= set(json.dumps(card).replace('"', " ").split())
+    assert {"random", "constant", "expert"} <= set(json.dumps(card).replace('"', " ").split())
     page = (folder / "scorecard.html").read_text()
     assert not re.search(r'(src|href)="https?:', page)
-    assert run("eval", trained, *words) == 2
-    assert "exists: --force overwrites it" in capsys.readouterr().err
+    before = (folder / "episodes.parquet").stat().st_mtime_ns
+    assert run("eval", trained, *words) == 0
+    assert "nothing is played" in capsys.readouterr().out
+    assert (folder / "episodes.parquet").stat().st_mtime_ns == before and not (folder / "parts").exists()
+    assert run("eval", trained, *words[:4]) == 2
+    error = capsys.readouterr().err
+    assert "exists: --force overwrites it" in error and "protocol.episodes is 2 there and 1 here" in error
+
+
+def test_eval_after_fine_tuning(trained, tmp_path):
+    """A run goes on from what it has learnt, in a folder of its own; a policy without memory adapts to nothing."""
+    import jax
+    import polars as pl
+
+    import mtbench
+    from mtbench.baselines.mt_ppo import MTPPO, MTPPOConfig
+    from mtbench.training import load_state, read_run
+
+    words = ("--tasks-per-family", "2", "--adaptation-episodes", "0", "2", "--fine-tune", "128", "--out", tmp_path)
+    assert run("eval", trained, *words) == 0
+    rows = pl.read_parquet(tmp_path / "episodes.parquet")
+    assert set(rows["policy"]) == {"mt-ppo", "mt-ppo+128", "random", "constant", "expert"} and len(rows) == 10
+    assert set(rows["adaptation"]) == {0} and set(rows["episode"]) == {2}
+    states = []
+    tuned = tmp_path / "fine-tuned" / "iid-256+128"
+    for folder, step in ((trained, 256), (tuned, 0), (tuned, 128)):
+        config = {k: tuple(v) if isinstance(v, list) else v for k, v in read_run(folder)["config"].items()}
+        env = mtbench.load_suite(trained / "suite.toml").vector_env(16, "iid", "mujoco")
+        states.append(load_state(folder, MTPPO(MTPPOConfig(**config)), env, step=step))
+    weights = [jax.tree.leaves(state.learner.params) for state in states]
+    assert all((a == b).all() for a, b in zip(*weights[:2], strict=True)) and int(states[1].updates) == 0
+    assert any((a != b).any() for a, b in zip(*weights[1:], strict=True))
 
 
 def test_an_interrupted_training_says_how_to_go_on(trained, tmp_path, monkeypatch, capsys):
@@ -127,7 +157,7 @@ def test_an_exported_policy_acts_as_the_run_did(trained, tmp_path, capsys):
     finally:
         moved.rename(trained)
     read = [pl.read_parquet(place / "eval" / "ours" / "episodes.parquet") for place in (trained, folder)]
-    assert read[0].equals(read[1]) and set(read[0]["policy"]) == {"mt-ppo", "random", "expert"}
+    assert read[0].equals(read[1]) and set(read[0]["policy"]) == {"mt-ppo", "random", "constant", "expert"}
     card = json.loads((folder / "eval" / "ours" / "scorecard.json").read_text())
     assert card["metadata"]["policy"]["training"]["env_steps"] == 256
 
@@ -141,6 +171,11 @@ def test_eval_of_a_function(trained, tmp_path, monkeypatch, capsys):
         "import jax.numpy as jnp\nfrom mtbench.policy import RandomPolicy\n"
         "def make():\n    return RandomPolicy(4)\n"
         "def wrong():\n    return RandomPolicy(7)\n"
+        "import numpy as np\n"
+        "def act(seen):\n    assert seen.observation.dtype == np.float32\n"
+        "    if (seen.observation[:, -3] > 0.03).any():\n        raise RuntimeError('too far')\n"
+        "    return np.zeros((len(seen.reward), 4))\n"
+        "def narrow(seen):\n    return np.zeros((len(seen.reward), 3))\n"
     )
     words = ("--suite", trained / "suite.toml", "--tasks-per-family", "3", "--episodes", "2")
     assert run("eval", "mine:make", *words) == 0
@@ -148,7 +183,15 @@ def test_eval_of_a_function(trained, tmp_path, monkeypatch, capsys):
     same = [rows.filter(policy=name).drop("policy") for name in ("mine:make", "random")]
     assert len(same[0]) == 6 and same[0].equals(same[1])  # it is the random policy, by another name
     capsys.readouterr()
+    assert run("eval", "mine:act", *words) == 3, "a function that acts itself, and fails in places"
+    failed = pl.read_parquet(tmp_path / "mine.act" / "eval" / "near" / "episodes.parquet").filter(
+        pl.col("failure") != ""
+    )
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert set(failed["policy"]) == {"mine:act"} and set(failed["failure"]) == {"RuntimeError: too far"}
+    assert 0 < len(failed) < 6 and told.startswith(f"failed    {len(failed)} of 24 episodes")
     for source, message in (
+        ("mine:narrow", "the function returns actions float64[1, 3], expected floating-point [1, 4]"),
         ("mine:wrong", "act returns an action float32[7], expected floating-point [4]"),
         ("mine:mak", "unknown function of mine 'mak': did you mean make"),
     ):
@@ -239,6 +282,9 @@ def test_stills_show_a_task_before_and_after(tmp_path):
         (["export", "{run}", "/dev/null/p"], "cannot write to /dev/null/p"),
         (["eval", "{run}", "--splits", "idd", "--out", "{tmp}/e"], "unknown split"),
         (["eval", "{run}", "--out", "/dev/null/e"], "cannot write to /dev/null/e"),
+        (["eval", "{run}", "--adaptation-episodes", "-1", "--out", "{tmp}/e"], "needs numbers of at least 0"),
+        (["eval", "{run}", "--suite", "MT1/reach", "--fine-tune", "9", "--out", "{tmp}/e"], "not trained on MT1/reach"),
+        (["certify", "{run}/suite.toml"], "suite near has no certificate there"),
         (["render", "no-such-thing"], "unknown run folder, suite or family 'no-such-thing'"),
         (
             ["render", "STARTER", "--families", "puhs", "--out", "{tmp}/x.gif"],
