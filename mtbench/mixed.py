@@ -114,8 +114,8 @@ class MixedVectorEnv:
     @property
     def lane_families(self) -> Int[np.ndarray, " lane"] | None:
         """See `VectorEnv.lane_families`."""
-        own = [part.lane_families for part in self.parts]
-        if any(families is None for families in own):
+        own = [part.lane_families for part in self.parts if part.lane_families is not None]
+        if len(own) < len(self.parts):
             return None
         return np.concatenate(own)[np.argsort(np.concatenate(self._shares(self.num_lanes)))]
 

@@ -12,6 +12,7 @@ had first: here each begins with a fresh state of a fresh task, as in `VectorEnv
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -30,7 +31,7 @@ from ..physics import default_backend
 from ..vector import VectorEnv
 
 
-def _device_put_replicated(tree: Any, devices: list[jax.Device]) -> Any:
+def _device_put_replicated(tree: Any, devices: Sequence[jax.Device]) -> Any:
     """A copy on each device, along a new first axis. Brax 0.14 calls this function of JAX, which 0.10 took out."""
     across = NamedSharding(Mesh(np.array(devices), ("device",)), PartitionSpec("device"))
     return jax.tree.map(lambda x: jax.device_put(jnp.stack([jnp.asarray(x)] * len(devices)), across), tree)

@@ -70,7 +70,11 @@ def run(argv: list[str]) -> int:
         env = demonstrated(env, chosen.expert(), arguments.demonstrations)
     # Read once: an environment may be changed under a long training.
     found = versions()
-    played = {"split": arguments.split, "backend": arguments.backend or default_backend(), "arena_shares": shares}
+    played: dict[str, Any] = {
+        "split": arguments.split,
+        "backend": arguments.backend or default_backend(),
+        "arena_shares": shares,
+    }
     if arguments.demonstrations:
         played["demonstrations"] = arguments.demonstrations
     description: dict[str, Any] = {
