@@ -442,11 +442,7 @@ class MTPPO:
         standardized = standardize_by_family(advantage, groups, num_families)
         batch = Batch(inputs, rollout.used, rollout.action, family, rollout.log_prob, standardized, advantage + value)
         ended = rollout.done.astype(jnp.float32)
-        counts: dict[str, Any] = {
-            "episodes": 1.0,
-            "successes": rollout.success_any,
-            "return_sum": rollout.episode_return,
-        }
+        counts = {"successes": rollout.success_any, "return_sum": rollout.episode_return, "episodes": ended}
         metrics = {name: family_sum(ended * x, family, num_families) for name, x in counts.items()}
         metrics["explained_variance"] = 1.0 - advantage.var() / jnp.maximum(batch.target.var(), 1e-12)
         return replace(learner, returns=scale, running_return=running), batch, metrics

@@ -24,7 +24,7 @@ KEPT = 8
 """States kept of a task, evenly spaced between its start and the expert's success."""
 
 
-def demonstrated[E: VectorEnv | MixedVectorEnv](env: E, expert: Expert, share: float) -> E:
+def demonstrated(env: VectorEnv | MixedVectorEnv, expert: Expert, share: float) -> VectorEnv | MixedVectorEnv:
     """An environment in which a share of the episodes begins along an expert's.
 
     Args:
@@ -37,9 +37,13 @@ def demonstrated[E: VectorEnv | MixedVectorEnv](env: E, expert: Expert, share: f
     """
     if not 0.0 <= share <= 1.0:
         raise UsageError(f"demonstrations = {share}: must be from 0 to 1, a share of the training episodes")
+
+    def along(part: VectorEnv) -> VectorEnv:
+        return replace(part, starts=_record(part, expert.scripts[part.env.arena.name]), start_share=share)
+
     if isinstance(env, MixedVectorEnv):
-        return replace(env, parts=tuple(demonstrated(part, expert, share) for part in env.parts))
-    return replace(env, starts=_record(env, expert.scripts[env.env.arena.name]), start_share=share)
+        return replace(env, parts=tuple(map(along, env.parts)))
+    return along(env)
 
 
 def _record(env: VectorEnv, script: Any) -> Starts:

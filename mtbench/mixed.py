@@ -114,7 +114,7 @@ class MixedVectorEnv:
     @property
     def lane_families(self) -> Int[np.ndarray, " lane"] | None:
         """See `VectorEnv.lane_families`."""
-        own = [families for part in self.parts if (families := part.lane_families) is not None]
+        own = [part.lane_families for part in self.parts if part.lane_families is not None]
         if len(own) < len(self.parts):
             return None
         return np.concatenate(own)[np.argsort(np.concatenate(self._shares(self.num_lanes)))]

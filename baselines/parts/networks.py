@@ -284,8 +284,8 @@ def make(
       options: sizes that this kind of network has beside these, by name of its field.
     """
     if name in NETWORKS:
-        sizes: Any = options or {}
-        return NETWORKS[name](hidden, outputs, families, final_gain, activation, **sizes)
+        own: dict[str, Any] = dict(options or {})
+        return NETWORKS[name](hidden, outputs, families, final_gain, activation, **own)
     return MLP(hidden, outputs, final_gain, activation, families if name == "multi-head" else 0)
 
 
