@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import MtbenchError, unknown_name
 from .files import replacing
@@ -300,7 +300,7 @@ def clips(
     for index, (_, model, qpos, _) in enumerate(_played(envs, suite, policy, list(jobs))):
         renderer = make_renderer(model, *size)
         shown = qpos[np.linspace(0, len(qpos) - 1, min(frames, len(qpos))).round().astype(int)]
-        pictures = [picture(renderer, model, configuration) for configuration in shown]
+        pictures: list[Any] = [picture(renderer, model, configuration) for configuration in shown]
         renderer.close()
         task, episode = jobs[index]
         path = folder / f"{str(task).replace('/', '-')}-{episode}.webp"

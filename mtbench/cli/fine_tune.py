@@ -88,9 +88,10 @@ def fine_tuned(opened: Opened, split: str, steps: int, folder: Path) -> dict[int
     kind: Any = registry.algorithm(run["algorithm"])
     config = kind.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in run["config"].items()})
     lanes = config.lanes * config.num_seeds
-    env = opened.suite.vector_env(lanes, split, opened.backend, trained.get("arena_shares"))
-    before = load_state(opened.folder, kind(config), env, step=trained["env_steps"])
-    algorithm = FineTuning(kind(replace(config, total_steps=steps)), before)
+    learner = kind(replace(config, total_steps=steps))
+    options = getattr(learner, "lane_options", {})  # trials of several episodes, say
+    env = opened.suite.vector_env(lanes, split, opened.backend, trained.get("arena_shares"), **options)
+    algorithm = FineTuning(learner, load_state(opened.folder, kind(config), env, step=trained["env_steps"]))
     description = {"suite": opened.suite.name, "split": split, "backend": opened.backend, "policy": origin}
     description = json.loads(json.dumps(description))
     own = folder / f"{split}-{trained['env_steps']}+{steps}"
