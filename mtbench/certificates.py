@@ -77,7 +77,8 @@ def recertify(
         table = play_jobs(envs, playable, expert, jobs, name="expert", split="", on_progress=told)
         return {task_id: episode for (task_id, episode), s in zip(jobs, table["success"], strict=True) if s}
 
-    held, moved = solved(list(certified.items()), "episodes on record"), dict[TaskId, int]()
+    held = solved(list(certified.items()), "episodes on record")
+    moved: dict[TaskId, int] = {}
     for episode in range(TRIES):
         left = [t for t, recorded in certified.items() if t not in held and t not in moved and recorded != episode]
         moved |= solved([(task_id, episode) for task_id in left], f"the others, episode {episode}")

@@ -98,12 +98,9 @@ class FunctionPolicy:
         Raises:
           UsageError: it returns something of another form than it should.
         """
-        no: Any = np.zeros(1, bool)
-        observation, context, reward = (
-            np.zeros((1, *shape), np.float32) for shape in ((sizes.observation,), (sizes.context,), ())
-        )
-        seen = PolicyInput(observation, context, reward, no, no)  # type: ignore[arg-type]
-        memory = jax.tree.map(lambda leaf: np.asarray(jnp.asarray(leaf))[None], self.memory)
+        no, zero = jnp.zeros((), bool), jnp.zeros(())
+        one = PolicyInput(jnp.zeros(sizes.observation), jnp.zeros(sizes.context), zero, no, no)
+        seen, memory = jax.tree.map(lambda leaf: np.asarray(jnp.asarray(leaf))[None], (one, self.memory))
         try:
             self._called(seen, memory)
         except _WrongForm as error:
@@ -145,9 +142,7 @@ class FunctionPolicy:
             raise _WrongForm(
                 f"returns actions {actions.dtype}{list(actions.shape)}, expected floating-point {list(expected)}"
             )
-        form: list[Any] = [jax.tree.structure(tree) for tree in (after, memory)]
-        shapes = [[leaf.shape for leaf in jax.tree.leaves(tree)] for tree in (after, memory)]
-        if form[0] != form[1] or shapes[0] != shapes[1]:
+        if jax.tree.map(np.shape, after) != jax.tree.map(np.shape, memory):
             raise _WrongForm("returns a memory of another structure or shape than it was given")
         return actions, after
 

@@ -19,17 +19,14 @@ class FineTuning[S]:
     """An algorithm whose training begins with what was learnt before; the rest of its state is that of a beginning."""
 
     algorithm: Algorithm[S]
-    learnt_before: S
-    """A state of the same algorithm and configuration."""
+    learnt_before: list[jax.Array]
+    """The leaves of its `learnt`, in the order in which they are in its state."""
 
     def init(self, key: jax.Array, env: Any) -> S:
-        """The algorithm's first state, with what the other has learnt."""
+        """The algorithm's first state, with what was learnt before."""
         leaves, structure = jax.tree.flatten(self.algorithm.init(key, env))
-        # Which leaves are learnt tell their numbers, put in their places.
-        numbers = jax.tree.leaves(self.algorithm.learnt(jax.tree.unflatten(structure, range(len(leaves)))))
-        before = jax.tree.leaves(self.learnt_before)
-        for number in numbers:
-            leaves[number] = before[number]
+        for place, leaf in zip(_learnt_places(self.algorithm, structure), self.learnt_before, strict=True):
+            leaves[place] = leaf
         return jax.tree.unflatten(structure, leaves)
 
     @property
@@ -59,6 +56,22 @@ class FineTuning[S]:
         return self.algorithm.learnt(state)
 
 
+def _learnt_places(algorithm: Algorithm[Any], structure: Any) -> list[int]:
+    """Which leaves of its state an algorithm has learnt: what it picks from their numbers."""
+    numbered = jax.tree.unflatten(structure, range(structure.num_leaves))
+    return sorted(jax.tree.leaves(algorithm.learnt(numbered)))
+
+
+def _learnt(algorithm: Algorithm[Any], env: Any, run_dir: Path, step: int) -> list[jax.Array]:
+    """What a run's checkpoint has learnt. The rest of its state, on the tasks of its training, is not read."""
+    from ..training.checkpoint import Checkpoints
+
+    leaves, structure = jax.tree.flatten(jax.eval_shape(lambda key: algorithm.init(key, env), jax.random.key(0)))
+    places = _learnt_places(algorithm, structure)
+    wanted = [leaf if place in places else None for place, leaf in enumerate(leaves)]
+    return jax.tree.leaves(Checkpoints(run_dir).restore(step, jax.tree.unflatten(structure, wanted)))
+
+
 def fine_tuned(opened: Opened, split: str, steps: int, folder: Path) -> dict[int, Any]:
     """What a run's policies become by training on a split, by seed: all its tasks together, open ones too.
 
@@ -76,7 +89,7 @@ def fine_tuned(opened: Opened, split: str, steps: int, folder: Path) -> dict[int
     """
     from .. import registry
     from ..errors import MtbenchError, UsageError
-    from ..training import load_state, read_run, train
+    from ..training import read_run, train
     from .terminal import Terminal
 
     origin = opened.origin
@@ -88,9 +101,10 @@ def fine_tuned(opened: Opened, split: str, steps: int, folder: Path) -> dict[int
     kind: Any = registry.algorithm(run["algorithm"])
     config = kind.Config(**{k: tuple(v) if isinstance(v, list) else v for k, v in run["config"].items()})
     lanes = config.lanes * config.num_seeds
-    env = opened.suite.vector_env(lanes, split, opened.backend, trained.get("arena_shares"))
-    before = load_state(opened.folder, kind(config), env, step=trained["env_steps"])
-    algorithm = FineTuning(kind(replace(config, total_steps=steps)), before)
+    learner = kind(replace(config, total_steps=steps))
+    options = getattr(learner, "lane_options", {})  # trials of several episodes, say
+    env = opened.suite.vector_env(lanes, split, opened.backend, trained.get("arena_shares"), **options)
+    algorithm = FineTuning(learner, _learnt(learner, env, opened.folder, trained["env_steps"]))
     description = {"suite": opened.suite.name, "split": split, "backend": opened.backend, "policy": origin}
     description = json.loads(json.dumps(description))
     own = folder / f"{split}-{trained['env_steps']}+{steps}"

@@ -98,7 +98,8 @@ def test_eval_after_fine_tuning(trained, tmp_path):
     tuned = tmp_path / "fine-tuned" / "iid-256+128"
     for folder, step in ((trained, 256), (tuned, 0), (tuned, 128)):
         config = {k: tuple(v) if isinstance(v, list) else v for k, v in read_run(folder)["config"].items()}
-        env = mtbench.load_suite(trained / "suite.toml").vector_env(16, "iid", "mujoco")
+        split = "train" if folder == trained else "iid"
+        env = mtbench.load_suite(trained / "suite.toml").vector_env(16, split, "mujoco")
         states.append(load_state(folder, MTPPO(MTPPOConfig(**config)), env, step=step))
     weights = [jax.tree.leaves(state.learner.params) for state in states]
     assert all((a == b).all() for a, b in zip(*weights[:2], strict=True)) and int(states[1].updates) == 0
