@@ -31,10 +31,10 @@ from ..physics import default_backend
 from ..vector import VectorEnv
 
 
-def _device_put_replicated(tree: Any, devices: Sequence[jax.Device]) -> Any:
+def _device_put_replicated(x: Any, devices: Sequence[jax.Device]) -> Any:
     """A copy on each device, along a new first axis. Brax 0.14 calls this function of JAX, which 0.10 took out."""
     across = NamedSharding(Mesh(np.array(devices), ("device",)), PartitionSpec("device"))
-    return jax.tree.map(lambda x: jax.device_put(jnp.stack([jnp.asarray(x)] * len(devices)), across), tree)
+    return jax.tree.map(lambda leaf: jax.device_put(jnp.stack([jnp.asarray(leaf)] * len(devices)), across), x)
 
 
 if not hasattr(jax, "device_put_replicated"):
