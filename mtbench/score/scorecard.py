@@ -19,8 +19,8 @@
     block:      {"seeds", "tasks", "episodes", "diverged", "failed", "return", "progress" (means),
                  "success": estimate, "success_final", "population" (success on all tasks of the families),
                  "families": {family: {"tasks", "success": estimate, "success_final"}},
-                 "per_task": {task: {"family", "split", "success": estimate, "success_final"}} (of a single split; in the CSV file
-                 alone, not in the JSON file),
+                 "per_task": {task: {"family", "split", "success": estimate, "success_final"}} (of a single split;
+                 in the CSV file alone, not in the JSON file),
                  "worst_fifth": estimate, "median", "solved_50", "solved_80", "iqm"}
     difference: estimate + {"name": "a − b", "tasks", "p_holm", "families": {family: estimate}}
     estimate:   see `mtbench.score.estimate`
@@ -127,7 +127,9 @@ def scorecard(
         raise UsageError(f"no episodes of '{policy}' on split '{strange[0]}' (it has: {', '.join(present)})")
     headline = list(splits or ladder.scored(present, metadata))
     rows = metadata.pop("tasks", None)
-    facts = task_facts(pl.DataFrame(cast("list[dict[str, Any]]", rows))) if tasks is None and rows else tasks
+    if tasks is None and rows:
+        tasks = pl.DataFrame(cast("list[dict[str, Any]]", rows))
+    facts = None if tasks is None else task_facts(tasks)
     claim = THESE if played["seed"].n_unique() > 1 else POPULATION
     blocks = {split: _side_by_side(episodes, policy, controls, claim, [split]) for split in present}
     pooled = blocks[headline[0]] if len(headline) == 1 else _side_by_side(episodes, policy, controls, claim, headline)
