@@ -19,8 +19,8 @@ def difficulty(episodes: pl.DataFrame, splits: Sequence[str], facts: pl.DataFram
     """Of each split.
 
     `constant` and `expert` are success rates, `slack` is the share of the horizon that is left when the expert first
-    succeeds (median of the episodes that it solves), `nearest` how far the nearest training task is (median of tasks).
-    What the table does not say is None.
+    succeeds (median of the episodes that it solves), `nearest` the distance to the nearest training task (median of
+    tasks). What the table does not say is None.
     """
     return {split: _of(episodes, split, facts) for split in splits}
 

@@ -34,8 +34,8 @@ def in_order(splits: Sequence[str]) -> list[str]:
 def scored(splits: Sequence[str], metadata: Mapping[str, Any]) -> list[str]:
     """The splits that the headline is the mean over, of those in the table.
 
-    `metadata["headline"]`, or the protocol in it, names them; by default they are all but `train` and
-    those whose name ends in a number, which are diagnostics.
+    `metadata["headline"]`, or the protocol in it, names them; by default they are all but `train` and those whose name
+    ends in a number, which are diagnostics.
     """
     named = metadata.get("headline") or (metadata.get("protocol") or {}).get("headline")
     if named and not (isinstance(named, list | tuple) and all(isinstance(name, str) for name in named)):
