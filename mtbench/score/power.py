@@ -112,7 +112,8 @@ def detectable(
     crossed = 2 * (found.seed_task + found.episode / episodes) / (seeds * tasks)
     from_seeds, from_tasks = 2 * found.seed / seeds + crossed, found.method_task / tasks + crossed
     variance = from_seeds + from_tasks - crossed
-    free = np.maximum(tasks - found.families, 1)
+    # Few tasks are of few families: two of each tell how tasks differ.
+    free = np.maximum(tasks - np.minimum(found.families, tasks / 2), 1)
     curvature = from_seeds**2 / (2 * (seeds - 1)) + from_tasks**2 / free + crossed**2 / free / (2 * (seeds - 1))
     freedom = np.maximum(variance**2 / curvature, np.minimum(seeds - 1, free))
     error, quantile = np.sqrt(variance), scipy.stats.t.ppf(TAIL, freedom)

@@ -12,6 +12,7 @@ import polars as pl
 from .. import files
 from ..errors import UsageError
 from . import plots
+from .episodes import validate
 from .estimate import format_estimate
 from .outcomes import pool
 from .scorecard import Card, worst_tasks
@@ -43,6 +44,7 @@ def write_report(
       path: of the HTML file.
       animations: by task, the file of a picture or a short video of it, which the page embeds.
     """
+    episodes = validate(episodes)
     names = [card["policy"], *card["controls"]]
     blocks, splits = card["pooled"]["policies"], card["headline"]["splits"]
     played = {name: pool(episodes, name, splits) for name in names}

@@ -127,8 +127,9 @@ def scorecard(
         raise UsageError(f"no episodes of '{policy}' on split '{strange[0]}' (it has: {', '.join(present)})")
     headline = list(splits or ladder.scored(present, metadata))
     rows = metadata.pop("tasks", None)
-    told = pl.DataFrame(cast("list[dict[str, Any]]", rows)) if tasks is None and rows else tasks
-    facts = None if told is None else task_facts(told)
+    if tasks is None and rows:
+        tasks = pl.DataFrame(cast("list[dict[str, Any]]", rows))
+    facts = None if tasks is None else task_facts(tasks)
     claim = THESE if played["seed"].n_unique() > 1 else POPULATION
     blocks = {split: _side_by_side(episodes, policy, controls, claim, [split]) for split in present}
     pooled = blocks[headline[0]] if len(headline) == 1 else _side_by_side(episodes, policy, controls, claim, headline)
