@@ -104,6 +104,7 @@ class MTSACConfig:
             "temperature_rate": (self.temperature_rate > 0, "greater than 0"),
             "discount": (0 <= self.discount < 1, "at least 0 and less than 1"),
             "target_rate": (0 < self.target_rate <= 1, "greater than 0 and at most 1"),
+            "target_entropy": (self.target_entropy > 0, "greater than 0"),
             "initial_temperature": (self.initial_temperature > 0, "greater than 0"),
             "critic": (self.critic in ("mlp", "brc"), "mlp or brc"),
             "policy_hidden": (all(width >= 1 for width in self.policy_hidden), "widths of at least 1"),
@@ -113,6 +114,11 @@ class MTSACConfig:
         for field, (holds, allowed) in rules.items():
             if not holds:
                 raise UsageError(f"{field} = {getattr(self, field)!r}: must be {allowed}")
+        if self.n_step > self.rollout_length:
+            raise UsageError(
+                f"n_step = {self.n_step}: sums end with a rollout, so rollout_length = {self.rollout_length} must be at "
+                "least as long"
+            )
         if self.critic == "brc" and len(set(self.critic_hidden)) > 1:
             raise UsageError(f"critic_hidden = {self.critic_hidden}: residual blocks must all have the same width")
 

@@ -173,6 +173,8 @@ def test_bad_configurations():
     for change in ({"n_step": 0}, {"critic": "deep"}, {"target_rate": 0.0}, {"batch_size": 0}):
         with pytest.raises(UsageError, match=next(iter(change))):
             MTSAC(replace(SMALL, **change))
+    with pytest.raises(UsageError, match="n_step = 9: sums end with a rollout, so rollout_length = 4"):
+        MTSAC(replace(SMALL, n_step=9))
     with pytest.raises(UsageError, match="residual blocks must all have the same width"):
         MTSAC(replace(SMALL, critic="brc", critic_hidden=(8, 16)))
     with pytest.raises(UsageError, match="at least 64 rows are needed"):
