@@ -116,8 +116,8 @@ class MTSACConfig:
                 raise UsageError(f"{field} = {getattr(self, field)!r}: must be {allowed}")
         if self.n_step > self.rollout_length:
             raise UsageError(
-                f"n_step = {self.n_step}: sums end with a rollout, so rollout_length = {self.rollout_length} must be at "
-                "least as long"
+                f"n_step = {self.n_step}: sums end with a rollout, so rollout_length = {self.rollout_length} must be "
+                "at least as long"
             )
         if self.critic == "brc" and len(set(self.critic_hidden)) > 1:
             raise UsageError(f"critic_hidden = {self.critic_hidden}: residual blocks must all have the same width")
