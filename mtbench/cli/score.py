@@ -37,7 +37,7 @@ def run(argv: list[str]) -> int:
 
     from ..errors import UsageError
     from ..score import read_tables, read_tasks, scorecard, summary_table, write_csv, write_json, write_report
-    from ..score.episodes import CONTROLS
+    from ..score.episodes import CONTROLS, table_in
     from ..score.report import find_animations
     from ..score.scorecard import ladder_table
 
@@ -47,8 +47,7 @@ def run(argv: list[str]) -> int:
     names = [name for name in episodes["policy"].unique().sort() if name not in CONTROLS]
     if arguments.policy is None and len(names) != 1:
         raise UsageError(f"the tables hold {', '.join(names) or 'controls only'}: --policy NAME says whose card")
-    first = arguments.tables[0]
-    out = arguments.out or (first if first.is_dir() else first.parent)
+    out = arguments.out or table_in(arguments.tables[0]).parent
     path = claim(out / "scorecard.json", force=arguments.force)
     facts = read_tasks(arguments.tasks) if arguments.tasks else None
     policy = arguments.policy or names[0]

@@ -123,7 +123,7 @@ def read_tables(paths: Sequence[str | Path], rename: bool = False) -> tuple[pl.D
     Raises:
       UsageError: the tables do not belong together.
     """
-    files = [_table_in(Path(path)) for path in paths]
+    files = [table_in(Path(path)) for path in paths]
     tables, metadata = [read_episodes(file) for file in files], [read_metadata(file) for file in files]
     for column in ("suite", "protocol"):
         found = {
@@ -175,7 +175,8 @@ def task_facts(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _table_in(path: Path) -> Path:
+def table_in(path: Path) -> Path:
+    """The table of a path, which may be the folder of an evaluation or of a run."""
     if not path.is_dir():
         return path
     for place in (path / "episodes.parquet", path / "eval" / "episodes.parquet"):
