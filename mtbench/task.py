@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -49,9 +49,17 @@ class Task:
     initial: PyTree
     """Distribution of the initial state. The arena's own structure."""
     goal: PyTree
-    """What is to be reached, and what the arena needs to judge it. The arena's own structure."""
+    """What is to be reached, and what the arena needs to play and judge it. The arena's own structure."""
     family: Any
     """Index of the family in its suite, int32; what a family builds says 0."""
+
+
+class Deviations:
+    """Base of a part of a row that says how a task deviates from its arena's own setting.
+
+    The class without arguments is no deviation. What deviates in no row of a table is left out of the table's digest:
+    so an arena can learn to vary one thing more, and what was frozen before keeps its digest.
+    """
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,17 @@ class Factor:
     high: float
     unit: str
     meaning: str
+    levels: tuple[str, ...] = ()
+    """What the values 0, 1, … stand for, if the factor is a choice: `low` is 0 then, and `high` the last of them."""
+
+    @property
+    def intervals(self) -> Intervals:
+        """What it is drawn from."""
+        return tuple((float(k), float(k)) for k in range(len(self.levels))) or ((self.low, self.high),)
+
+    def told(self, value: float) -> float | str:
+        """A value, or the level that it stands for."""
+        return self.levels[round(value)] if self.levels else value
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +92,7 @@ class Family:
     arena: str
     version: int
     description: str
-    """One plain sentence about a task; `{factor}` stands for a factor's value."""
+    """A task in plain words; `{factor}` stands for a factor's value, or the level that it stands for."""
     factors: tuple[Factor, ...]
     build: Callable[[Mapping[str, Array]], Task]
     """Factor values of one task to its row; traceable."""
@@ -81,13 +100,15 @@ class Family:
     """Whether a draw is kept, e.g. a least distance from object to goal; `None` keeps all."""
     expert: PyTree = None
     """A solution in the arena's terms, a script or the name of a trained oracle; `None` if there is none."""
+    base: str | None = None
+    """The family that this one varies further, if it is such a one."""
 
     def samples(self, seeds: Int[ArrayLike, " task"], region: Region = WHOLE) -> dict[str, Float[Array, " task"]]:
         """Factor values of the tasks with these seeds: the same for ever, whatever else is registered."""
         steps = _steps(np.uint32(zlib.crc32(self.name.encode())), self.version, seeds, len(self.factors))
         within = dict(region.within)
         draws = {
-            factor.name: _spread(within.get(factor.name, ((factor.low, factor.high),)), steps[:, :, i])
+            factor.name: _spread(within.get(factor.name, factor.intervals), steps[:, :, i])
             for i, factor in enumerate(self.factors)
         }
         if self.accept is None and not region.withheld:
@@ -150,7 +171,8 @@ class Family:
 
     def describe(self, seed: int) -> str:
         """The sentence of the task with this seed."""
-        return self.description.format(**{name: float(value) for name, value in self.sample(seed).items()})
+        values = self.sample(seed)
+        return self.description.format(**{f.name: f.told(float(values[f.name])) for f in self.factors})
 
     def midpoint(self) -> dict[str, float]:
         """Every factor at the middle of its range."""
@@ -188,14 +210,32 @@ def _spread(intervals: Intervals, steps: Int[Array, "*n"]) -> Float[Array, "*n"]
 
 
 def digest(tasks: Task, decimals: int = 5) -> str:
-    """Fingerprint of rows: every number of every leaf, rounded, so that it survives another machine's last bit."""
+    """Fingerprint of rows: every number of every leaf, rounded, so that it survives another machine's last bit.
+
+    Left out are the leaves of `Deviations` that deviate in no row.
+    """
     import hashlib
 
     state = hashlib.sha256()
-    for path, leaf in sorted(
-        jax.tree_util.tree_leaves_with_path(tasks), key=lambda item: jax.tree_util.keystr(item[0])
-    ):
-        values = np.asarray(leaf, np.float64)
-        state.update(f"{jax.tree_util.keystr(path)}{values.shape}".encode())
-        state.update(np.rint(values * 10**decimals).astype(np.int64).tobytes())
+    for name, numbers in sorted(_told(tasks, decimals)):
+        state.update(f"{name}{numbers.shape}".encode())
+        state.update(numbers.tobytes())
     return state.hexdigest()[:16]
+
+
+def _told(tasks: Task, decimals: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and rounded numbers of the leaves that a digest is over."""
+
+    def rounded(leaf: ArrayLike) -> np.ndarray:
+        return np.rint(np.asarray(leaf, np.float64) * 10**decimals).astype(np.int64)
+
+    def is_part(node: Any) -> bool:
+        return isinstance(node, Deviations)
+
+    for path, node in jax.tree_util.tree_leaves_with_path(tasks, is_leaf=is_part):
+        leaves = jax.tree_util.tree_leaves_with_path(node)
+        none = map(rounded, jax.tree.leaves(type(node)())) if is_part(node) else [None]
+        for (below, leaf), neutral in zip(leaves, none, strict=True):
+            numbers = rounded(leaf)
+            if neutral is None or (numbers != neutral).any():
+                yield jax.tree_util.keystr((*path, *below)), numbers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from ..scenery import COLOURS
 from . import model as topology
 from . import rows
 from .expert import Expert, Waypoint
+from .rules import Past
 
 ACTION_SCALE = 0.01
 """Metres by which one unit of action moves the commanded hand in a control step."""
@@ -43,6 +44,8 @@ _EDITS = (
 )
 _TCP = (0.0, 0.0, -0.045)
 _FRAME = 18
+_TOLD = 12
+"""Numbers behind Meta-World's, in a suite with rules."""
 
 
 @struct.dataclass
@@ -54,6 +57,7 @@ class Carry:
     frame: Float[Array, 18]
     """What is seen now, and, below, what was seen a step ago."""
     previous: Float[Array, 18]
+    past: Past
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,8 @@ class Tabletop:
 
     slots: dict[str, dict[str, int]]
     show_goal: bool = True
+    has_rules: bool = False
+    """Whether tasks may have rules, and what these speak of is observed."""
     iterations: int = 10
     model: mujoco.MjModel = field(init=False)
     _index: _Index = field(init=False)
@@ -71,13 +77,17 @@ class Tabletop:
     substeps = topology.SUBSTEPS
     timestep = topology.SUBSTEPS * topology.TIMESTEP
     action_size = 4
-    observation_size = 39
     quantities = rows.QUANTITIES
 
     def __post_init__(self):
-        compiled = topology.build(self.slots, iterations=self.iterations).compile()
+        compiled = topology.build(self.slots, iterations=self.iterations, marks=self.has_rules).compile()
         object.__setattr__(self, "model", compiled)
         object.__setattr__(self, "_index", _Index(compiled, self.slots))
+
+    @property
+    def observation_size(self) -> int:
+        """Meta-World's 39, and more in a suite with rules."""
+        return 2 * _FRAME + 3 + (_TOLD if self.has_rules else 0)
 
     def causes(self, task: Task) -> Causes:
         """See `Arena.causes`."""
@@ -91,7 +101,7 @@ class Tabletop:
         free_ids = at.geoms["free"][0]
         friction = geoms["geom_friction"].at[free_ids, 0].set(scene.free_friction)
         joints, dofs, free_dofs = at.joints, at.dofs, at.free_dofs
-        return {
+        causes = {
             **geoms,
             "geom_friction": friction,
             "body_mass": _put(m.body_mass, at.free, scene.free_mass).at[at.mechanism].set(scene.mechanism_mass),
@@ -104,6 +114,27 @@ class Tabletop:
             "dof_damping": _put(m.dof_damping, dofs, scene.damping).at[free_dofs].set(scene.free_drag),
             "dof_armature": _put(m.dof_armature, dofs, scene.armature).at[free_dofs[3:]].set(scene.free_armature),
         }
+        for number, body in at.further.items():
+            causes = self._further(causes, scene.further, number, body)
+        return causes
+
+    def _further(self, causes: Causes, further: rows.Further, number: int, at: _FreeBody) -> Causes:
+        """The fields with a further free object in them, or, where a task has none, a crumb that hardly moves."""
+        shapes = getattr(further, rows.FURTHER[number])
+        there = shapes.used.any()
+
+        def put(name: str, ids: Any, values: Any, parked: Any) -> Array:
+            return causes[name].at[ids].set(jnp.where(there, values, jnp.asarray(parked, jnp.float32)))
+
+        return {
+            **causes,
+            "geom_size": put("geom_size", at.geoms, shapes.size[at.order], rows.PARKED),
+            "geom_pos": put("geom_pos", at.geoms, shapes.pos[at.order], 0.0),
+            "geom_quat": put("geom_quat", at.geoms, shapes.quat[at.order], [1.0, 0.0, 0.0, 0.0]),
+            "geom_friction": put("geom_friction", (at.geoms, 0), further.friction[number], 1.0),
+            "body_mass": put("body_mass", at.body, further.mass[number], 0.2),
+            "dof_damping": put("dof_damping", at.dofs, 0.0, rows.PARKED_DRAG),
+        }
 
     def initial_state(self, key: jax.Array, task: Task) -> tuple[Array, Array]:
         """See `Arena.initial_state`."""
@@ -114,13 +145,20 @@ class Tabletop:
         qpos = qpos.at[at.hand_qpos].set(hand + jnp.array(topology.SAG))
         qpos = qpos.at[at.free_qpos[:3]].set(start.object + spread[1] * start.object_spread)
         qpos = qpos.at[at.free_qpos[3:]].set(start.object_quat)
+        spread = jax.random.uniform(jax.random.fold_in(key, 1), (2, 3), minval=-1.0, maxval=1.0)
+        for number, body in at.further.items():
+            there = getattr(task.scene.further, rows.FURTHER[number]).used.any()
+            pos = start.further.pos[number] + spread[number] * start.further.spread[number]
+            pos = jnp.where(there, pos, jnp.array(rows.PARKED_FURTHER[number]))
+            qpos = qpos.at[body.qpos].set(jnp.append(pos, jnp.array([1.0, 0.0, 0.0, 0.0])))
         qvel = jnp.zeros(self.model.nv).at[at.dofs].set(start.joint_speeds)
         return qpos.at[at.joint_qpos].set(start.joints), qvel
 
     def init_carry(self, task: Task, sensors: Sensors) -> Carry:
         """See `Arena.init_carry`. The first observation repeats its frame as the previous one."""
-        frame = self._frame(task, sensors)
-        return Carry(sensors["hand"] - jnp.array(topology.SAG), frame, frame)
+        quantities, past = self._now(task, sensors, Past.none())
+        frame = self._frame(task, sensors, quantities)
+        return Carry(sensors["hand"] - jnp.array(topology.SAG), frame, frame, past)
 
     def control(self, task: Task, carry: Carry, action: Float[Array, 4]) -> tuple[Command, Carry]:
         """Moves the commanded hand by 1 cm per unit; a positive fourth number closes the gripper."""
@@ -129,60 +167,111 @@ class Tabletop:
 
     def remember(self, task: Task, carry: Carry, sensors: Sensors) -> Carry:
         """See `Arena.remember`."""
-        return replace(carry, frame=self._frame(task, sensors), previous=carry.frame)
+        quantities, past = self._now(task, sensors, replace(carry.past, clock=carry.past.clock + 1))
+        return replace(carry, frame=self._frame(task, sensors, quantities), previous=carry.frame, past=past)
 
-    def measure(self, task: Task, sensors: Sensors, carry: Carry | None = None) -> Float[Array, "10 3"]:
+    def _now(self, task: Task, sensors: Sensors, past: Past) -> tuple[Float[Array, "q 3"], Past]:
+        """The quantities, and what has happened once they belong to it."""
+        quantities = self._measure(task, sensors, past)
+        return quantities, past.with_now(task.goal.table, task.goal.rules, quantities)
+
+    def measure(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, "17 3"]:
         """See `Arena.measure`; the rows are `rows.QUANTITIES`."""
-        goal, hand, zero = task.goal, sensors["hand"], jnp.zeros(3)
+        return self._measure(task, sensors, carry.past)
+
+    def _measure(self, task: Task, sensors: Sensors, past: Past) -> Float[Array, "17 3"]:
+        goal, rules, hand, zero = task.goal, task.goal.rules, sensors["hand"], jnp.zeros(3)
         object_rotation = rotations.matrix(sensors["object_quat"])
         mechanism_rotation = rotations.matrix(sensors["mechanism_quat"])
         opening = topology.FINGER_GAP - sensors["right"][0] - sensors["left"][0]
+        first = sensors["object_pos"] + object_rotation @ goal.object_point
+        # Of slots that no task of the suite uses there is nothing to read.
+        second, third = (sensors.get(f"{name}_pos", zero) for name in rows.FURTHER)
+        point = goal.point + jnp.where(rules.relative, second, 0.0)
+        swapped, switched = rules.order > 0, rules.switched(past)
         return jnp.stack(
             [
                 hand,
                 hand + jnp.array(_TCP),
-                sensors["object_pos"] + object_rotation @ goal.object_point,
+                first,
                 sensors["object_pos"] + object_rotation @ goal.object_tip,
                 sensors["mechanism_pos"] + mechanism_rotation @ goal.mechanism_point,
                 sensors["mechanism_pos"] + mechanism_rotation @ goal.mechanism_tip,
                 jnp.concatenate([sensors["slide"], sensors["slide2"], sensors["hinge"]]),
                 zero.at[0].set(opening),
-                goal.point,
+                point,
                 zero,
+                second,
+                third,
+                jnp.where(swapped, second, first),
+                jnp.where(swapped, first, second),
+                rules.next,
+                jnp.where(switched, rules.next, point),
+                jnp.stack([switched, past.passed, rules.order]).astype(jnp.float32),
             ]
         )
 
-    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, 39]:
+    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, " o"]:
         """Meta-World's 39 numbers: this frame (18), the previous one (18), the goal (3; zeros when hidden).
 
         A frame is the hand (3), the opening in [0, 1], two objects as position (3) and orientation (4), which each
         row writes as Meta-World does. Meta-World also clips the hand, to bounds that no hand comes to.
+
+        In a suite with rules, 12 more: a third quantity that the row chooses (3; zeros for none, or for a goal that
+        is hidden), centre and half sizes of the zone (6), the stages that count for good, whether the zone has been
+        entered, and which object leads. The goal is the one that is shown at present.
         """
-        goal = task.goal.point if self.show_goal else jnp.zeros(3)
-        return jnp.concatenate([carry.frame, carry.previous, goal])
+        rules, quantities = task.goal.rules, self.measure(task, sensors, carry)
+        goal = quantities[rows.SHOWN_GOAL] if self.show_goal else jnp.zeros(3)
+        seen = [carry.frame, carry.previous, goal]
+        if self.has_rules:
+            hidden = (rules.seen == 0) | ((rules.seen == rows.NEXT_GOAL) & (not self.show_goal))
+            third = jnp.where(hidden, 0.0, quantities[rules.seen])
+            told = jnp.stack([carry.past.passed, carry.past.void, rules.order]).astype(jnp.float32)
+            seen += [third, rules.zone.reshape(-1), told]
+        return jnp.concatenate(seen)
 
     def outcome(self, task: Task, sensors: Sensors, carry: Carry) -> Outcome:
-        """See `Arena.outcome`; nothing on the table ends an episode."""
-        progress, success, stage = task.goal.stages.judge(self.measure(task, sensors))
-        return Outcome(progress, success, jnp.zeros((), bool), progress, stage)
+        """See `Arena.outcome`; what ends an episode is a zone that may not be entered."""
+        goal, past = task.goal, carry.past
+        quantities = self.measure(task, sensors, carry)
+        progress, success, stage = goal.table.judge(quantities, past.passed, past.ready(goal.rules))
+        progress = jnp.where(past.void, 0.0, progress)
+        return Outcome(progress, success, past.void & goal.rules.zone_ends, progress, stage)
 
     def dress(self, compiled: mujoco.MjModel, task: Task) -> None:
         """Colours a model for a picture of `task`, hides parked geoms and shows the goal."""
         for slot, (ids, order) in self._index.geoms.items():
-            shapes = getattr(task.scene, slot)
-            for geom, k in zip(ids, order, strict=True):
-                colour = list(COLOURS)[int(np.asarray(shapes.colour)[k])]
-                compiled.geom_matid[geom] = compiled.material(colour).id
-                compiled.geom_group[geom] = 0 if np.asarray(shapes.used)[k] else 4
+            self._paint(compiled, ids, order, getattr(task.scene, slot))
+        for number, body in self._index.further.items():
+            shapes = getattr(task.scene.further, rows.FURTHER[number])
+            self._paint(compiled, body.geoms, body.order, shapes)
         compiled.site_pos[compiled.site("goal").id] = np.asarray(task.goal.point)
+        if self.has_rules:
+            rules = jax.tree.map(np.asarray, task.goal.rules)
+            centre, half = rules.zone
+            if rules.relative:
+                compiled.site_pos[compiled.site("goal").id] += np.asarray(task.initial.further.pos)[0]
+            if rules.next.any():
+                compiled.site_pos[compiled.site("next").id] = rules.next
+            if half.any():
+                compiled.site_pos[compiled.site("zone").id] = centre
+                compiled.site_size[compiled.site("zone").id] = half
 
-    def _frame(self, task: Task, sensors: Sensors) -> Float[Array, 18]:
-        quantities = self.measure(task, sensors)
+    def _paint(self, compiled: mujoco.MjModel, ids: np.ndarray, order: np.ndarray, shapes: rows.Geoms) -> None:
+        for geom, k in zip(ids, order, strict=True):
+            colour = list(COLOURS)[int(np.asarray(shapes.colour)[k])]
+            compiled.geom_matid[geom] = compiled.material(colour).id
+            compiled.geom_group[geom] = 0 if np.asarray(shapes.used)[k] else 4
+
+    def _frame(self, task: Task, sensors: Sensors, quantities: Float[Array, "17 3"]) -> Float[Array, 18]:
         opening = jnp.clip(quantities[rows.GRIPPER, :1] / topology.FINGER_GAP, 0.0, 1.0)
         parts = [sensors["hand"], opening]
         for place in range(2):
             which = task.goal.observed[place]
             quat = jnp.where(which == rows.MECHANISM, sensors["mechanism_quat"], sensors["object_quat"])
+            if "second_quat" in sensors:
+                quat = jnp.where(which == rows.SECOND, sensors["second_quat"], quat)
             # A sum, not a product of matrices, which accelerators round.
             turned = (task.goal.orientation[place] * quat).sum(-1)
             flipped = task.goal.orientation_positive[place] & (turned[jnp.argmax(jnp.abs(turned))] < 0)
@@ -203,15 +292,38 @@ class _Index:
         start, dof = compiled.joint("free").qposadr[0], compiled.joint("free").dofadr[0]
         self.free_qpos, self.free_dofs = np.arange(start, start + 7), np.arange(dof, dof + 6)
         self.hand_qpos = np.array([compiled.joint(f"hand_{axis}").qposadr[0] for axis in "xyz"])
-        self.geoms: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for slot, capacity in rows.CAPACITY.items():
-            ids, order, start = [], [], 0
-            for kind, room in capacity.items():
-                present = [i for i in range(room) if _has(compiled, f"{slot}_{kind}_{i}")]
-                ids += [compiled.geom(f"{slot}_{kind}_{i}").id for i in present]
-                order += [start + i for i in present]
-                start += room
-            self.geoms[slot] = (np.array(ids, int), np.array(order, int))
+        names = [name for name in rows.CAPACITY if name not in rows.FURTHER]
+        self.geoms = {name: _geoms(compiled, name) for name in names}
+        present = {number: name for number, name in enumerate(rows.FURTHER) if any(slots.get(name, {}).values())}
+        self.further = {number: _FreeBody.named(compiled, name) for number, name in present.items()}
+
+
+class _FreeBody(NamedTuple):
+    """Where a further free object lies in a compiled model."""
+
+    body: int
+    qpos: np.ndarray
+    dofs: np.ndarray
+    geoms: np.ndarray
+    order: np.ndarray
+    """Of the geoms in the slot."""
+
+    @classmethod
+    def named(cls, compiled: mujoco.MjModel, name: str) -> _FreeBody:
+        start, dof = compiled.joint(name).qposadr[0], compiled.joint(name).dofadr[0]
+        body = compiled.body(name).id
+        return cls(body, np.arange(start, start + 7), np.arange(dof, dof + 6), *_geoms(compiled, name))
+
+
+def _geoms(compiled: mujoco.MjModel, slot: str) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of a slot's geoms that are compiled, and their places in the slot."""
+    ids, order, start = [], [], 0
+    for kind, room in rows.CAPACITY[slot].items():
+        present = [i for i in range(room) if _has(compiled, f"{slot}_{kind}_{i}")]
+        ids += [compiled.geom(f"{slot}_{kind}_{i}").id for i in present]
+        order += [start + i for i in present]
+        start += room
+    return np.array(ids, int), np.array(order, int)
 
 
 def _has(compiled: mujoco.MjModel, geom: str) -> bool:
@@ -230,7 +342,7 @@ class TabletopKind:
 
     def __call__(self, tasks: Task, *, show_goal: bool = True) -> Tabletop:
         """Compiles the slots that stacked tasks use."""
-        return Tabletop(rows.slots_used(tasks.scene), show_goal)
+        return Tabletop(rows.slots_used(tasks.scene), show_goal, rows.have_rules(tasks.goal))
 
     def check(self, tasks: Task, names: Sequence[str]) -> None:
         """Whatever is put on the table can begin: the hand starts above it."""

@@ -1,10 +1,12 @@
-"""Meta-World's families, one file per piece of hardware."""
+"""Meta-World's families, one file per piece of hardware, and further ones, one file per kind of goal."""
 
 from __future__ import annotations
 
 from . import (
+    avoiding,
     bins,
     button,
+    clutter,
     coffee,
     cube,
     dial,
@@ -18,18 +20,23 @@ from . import (
     lid,
     lock,
     nut,
+    order,
+    partly,
     peg,
     pit,
     plate,
     plug,
     puck,
+    relative,
+    sequence,
     shelf,
     soccer,
     stick,
+    switching,
     window,
 )
 
-FAMILIES = (
+PLAIN = (
     *puck.FAMILIES,
     *drawer.FAMILIES,
     *button.FAMILIES,
@@ -55,3 +62,17 @@ FAMILIES = (
     *plate.FAMILIES,
     *window.FAMILIES,
 )
+"""As Meta-World has them."""
+
+KINDS = (
+    *partly.FAMILIES,
+    *relative.FAMILIES,
+    *sequence.FAMILIES,
+    *order.FAMILIES,
+    *switching.FAMILIES,
+    *avoiding.FAMILIES,
+    *clutter.FAMILIES,
+)
+"""Of further kinds of goal (docs/families.md)."""
+
+FAMILIES = (*PLAIN, *KINDS)
