@@ -199,22 +199,31 @@ def write_csv(card: Card, path: str | Path) -> None:
 
 
 def summary_table(card: Card) -> Table:
-    """The headline for a terminal: a line for each family, for all tasks, and for each rung of the ladder."""
+    """The headline for a terminal: a line for each family and for all tasks, the differences to controls below."""
     from rich.table import Table
 
     policies, differences = card["pooled"]["policies"], card["pooled"]["differences"]
     where = f"{card['suite']} / {', '.join(card['headline']['splits'])}, protocol {card['protocol']}"
-    title = f"{card['policy']} on {where}: success at any time, 95 % intervals"
-    table = Table("family", title=title)
-    for name in [*policies, *(found["name"] for found in differences)]:
+    below = "\n".join(f"{found['name']}: {format_estimate(found)}" for found in differences)
+    table = Table(
+        title=f"{card['policy']} on {where}: success at any time, 95 % intervals",
+        caption=below or None,
+        caption_justify="left",
+    )
+    table.add_column("family", no_wrap=True)
+    for name in policies:
         table.add_column(name, justify="right")
+
+    def cell(name: str, found: Any) -> str:
+        # Controls without their intervals, which are on the page: all of it fits into 80 columns.
+        return format_estimate(found) if name == card["policy"] or found is None else f"{found['value']:.2f}"
+
     for family in policies[card["policy"]]["families"]:
-        cells = [block["families"].get(family, {}).get("success") for block in policies.values()]
-        cells += [found["families"].get(family) for found in differences]
-        table.add_row(family, *map(format_estimate, cells))
+        cells = [cell(name, block["families"].get(family, {}).get("success")) for name, block in policies.items()]
+        table.add_row(family, *cells)
     table.add_section()
-    cells = [block["success"] for block in policies.values()] + differences
-    table.add_row("all tasks", *map(format_estimate, cells), style="bold")
+    cells = [cell(name, block["success"]) for name, block in policies.items()]
+    table.add_row("all tasks", *cells, style="bold")
     return table
 
 
