@@ -27,11 +27,13 @@ from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, Sizes, shown
 
 from .parts import networks
+from .parts.clipping import clipped_loss
 from .parts.gae import gae
 from .parts.gradients import Gradients, GradientsName
 from .parts.keys import fold
 from .parts.networks import Activation, Gaussian, GaussianActor, NetworkName
-from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, family_sum, standardize_by_family
+from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, standardize_by_family
+from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
 
 # ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,9 +120,7 @@ class MTPPOConfig:
             "initial_std": (self.initial_std > 0, "greater than 0"),
             "gradient_groups": (self.gradient_groups is None or self.gradient_groups >= 1, "at least 1"),
         }
-        for name, (holds, allowed) in rules.items():
-            if not holds:
-                raise UsageError(f"{name} = {getattr(self, name)!r}: must be {allowed}")
+        check_fields(self, rules)
         if (batch := self.lanes * self.rollout_length) % self.minibatches:
             raise UsageError(f"minibatches = {self.minibatches}: must divide lanes * rollout_length = {batch}")
         networks.check(self.network, self.network_options, self.policy_hidden, self.critic_hidden)
@@ -282,10 +282,8 @@ class MTPPO:
         Raises:
           UsageError: the environment has another number of lanes.
         """
-        config, lanes = self.config, self.config.num_seeds * self.config.lanes
-        if env.num_lanes != lanes:
-            told = f"num_seeds = {config.num_seeds}, lanes = {config.lanes}"
-            raise UsageError(f"{told}: the environment must have {lanes} lanes, it has {env.num_lanes}")
+        config = self.config
+        check_lanes(config, env)
         env_key, learner_key = jax.random.split(key)
         env_state, timestep = env.reset(env_key)
         inputs = jnp.zeros(env.observation_size + env.context_size)
@@ -329,7 +327,7 @@ class MTPPO:
             scale = learner.returns.scale[timestep.family] if self.config.scale_rewards else 1.0
             return self._value(learner.params, inputs) * scale
 
-        return jax.vmap(value_seed)(state.learner, jax.tree.map(self._split_seeds, timestep)).reshape(-1)
+        return jax.vmap(value_seed)(state.learner, split_seeds(self.config, timestep)).reshape(-1)
 
     def _actor(self, action_size: int, families: int) -> GaussianActor:
         config = self.config
@@ -368,7 +366,7 @@ class MTPPO:
         """
         config = self.config
         state, rollout = self._rollout(env, state)
-        by_seed = jax.tree.map(lambda x: self._split_seeds(x, axis=1).swapaxes(0, 1), rollout)
+        by_seed = jax.tree.map(lambda x: x.swapaxes(0, 1), split_seeds(self.config, rollout, axis=1))
         left = jnp.maximum(1.0 - state.updates / config.num_updates, 0.0) if config.anneal else 1.0
         update = partial(self._update, learning_rate=config.learning_rate * left, number=state.updates)
         learner, metrics = jax.vmap(update)(state.learner, by_seed)
@@ -388,7 +386,7 @@ class MTPPO:
 
         def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], Rollout]:
             env_state, now = carry
-            seen = jax.tree.map(self._split_seeds, shown(now))
+            seen = split_seeds(self.config, shown(now))
             acted = jax.vmap(act)(state.learner, jax.vmap(fold, (0, None))(keys, time), seen)
             action, log_prob, used = (x.reshape(env.num_lanes, *x.shape[2:]) for x in acted)
             env_state, then = env.step(env_state, action)
@@ -410,10 +408,6 @@ class MTPPO:
         times = jnp.arange(self.config.rollout_length)
         (env_state, timestep), rollout = jax.lax.scan(step, (state.env, state.timestep), times)
         return replace(state, env=env_state, timestep=timestep), rollout
-
-    def _split_seeds(self, x: Array, axis: int = 0) -> Array:
-        """The axis of lanes as two, [seed, lane]."""
-        return x.reshape(*x.shape[:axis], self.config.num_seeds, self.config.lanes, *x.shape[axis + 1 :])
 
     def _update(
         self, learner: Learner, rollout: Rollout, *, learning_rate: float | Array, number: Array
@@ -441,29 +435,15 @@ class MTPPO:
         groups = family if config.advantages_by_family else 0 * family
         standardized = standardize_by_family(advantage, groups, num_families)
         batch = Batch(inputs, rollout.used, rollout.action, family, rollout.log_prob, standardized, advantage + value)
-        ended = rollout.done.astype(jnp.float32)
-        counts = {"successes": rollout.success_any, "return_sum": rollout.episode_return, "episodes": ended}
-        metrics = {name: family_sum(ended * x, family, num_families) for name, x in counts.items()}
+        told = (rollout.done, rollout.success_any, rollout.episode_return)
+        metrics = episode_counts(*told, family, num_families)
         metrics["explained_variance"] = 1.0 - advantage.var() / jnp.maximum(batch.target.var(), 1e-12)
         return replace(learner, returns=scale, running_return=running), batch, metrics
 
     def _loss(self, params: dict[str, Any], batch: Batch) -> tuple[Array, dict[str, Array]]:
-        """Clipped surrogate (equation 7 of the paper), the critic's squared error, and the entropy bonus."""
-        config, distribution = self.config, self._distribution(params, batch.inputs)
-        log_ratio = distribution.log_prob(batch.action, batch.used) - batch.log_prob
-        ratio = jnp.exp(log_ratio)
-        clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
-        policy_loss = -jnp.minimum(ratio * batch.advantage, clipped * batch.advantage).mean()
-        value_loss = 0.5 * jnp.square(self._value(params, batch.inputs) - batch.target).mean()
-        entropy = distribution.entropy(batch.used).mean()
-        metrics = {
-            "policy_loss": policy_loss,
-            "value_loss": value_loss,
-            "entropy": entropy,
-            "approx_kl": (ratio - 1.0 - log_ratio).mean(),
-            "clip_fraction": (jnp.abs(ratio - 1.0) > config.clip).mean(),
-        }
-        return policy_loss + config.value_cost * value_loss - config.entropy_cost * entropy, metrics
+        """See `clipped_loss`."""
+        distribution = self._distribution(params, batch.inputs)
+        return clipped_loss(self.config, batch, distribution, self._value(params, batch.inputs))
 
     def _optimize(
         self, learner: Learner, batch: Batch, learning_rate: float | Array, key: jax.Array

@@ -33,8 +33,9 @@ from mtbench.policy import PolicyInput, Sizes, shown
 from .parts.critics import Categorical, Critic
 from .parts.keys import fold
 from .parts.networks import MLP
-from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, family_sum
+from .parts.normalization import LayoutMoments, ReturnScale, discounted_return
 from .parts.replay import Replay, check_memory, n_step
+from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
 
 # ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -111,9 +112,7 @@ class MTSACConfig:
             "critic_hidden": (all(width >= 1 for width in self.critic_hidden), "widths of at least 1"),
             "max_grad_norm": (self.max_grad_norm > 0, "greater than 0"),
         }
-        for field, (holds, allowed) in rules.items():
-            if not holds:
-                raise UsageError(f"{field} = {getattr(self, field)!r}: must be {allowed}")
+        check_fields(self, rules)
         if self.n_step > self.rollout_length:
             raise UsageError(
                 f"n_step = {self.n_step}: sums end with a rollout, so rollout_length = {self.rollout_length} must be "
@@ -292,11 +291,7 @@ class MTSAC:
           UsageError: the environment has another number of lanes, or the replay does not fit the memory.
         """
         config = self.config
-        if env.num_lanes != config.num_seeds * config.lanes:
-            raise UsageError(
-                f"num_seeds = {config.num_seeds}, lanes = {config.lanes}: the environment must have "
-                f"{config.num_seeds * config.lanes} lanes, it has {env.num_lanes}"
-            )
+        check_lanes(config, env)
         slots, row = self._slots(env), _row(env)
         check_memory(row, config.num_seeds * env.num_families, slots)
         env_key, learner_key = jax.random.split(key)
@@ -375,7 +370,7 @@ class MTSAC:
           `critic_loss`, `actor_loss`, `entropy`, `temperature`, `value`, `grad_norm`.
         """
         state, rollout = self._rollout(env, state)
-        by_seed = jax.tree.map(lambda x: self._split_seeds(x, axis=1).swapaxes(0, 1), rollout)
+        by_seed = jax.tree.map(lambda x: x.swapaxes(0, 1), split_seeds(self.config, rollout, axis=1))
         mask = jnp.asarray(env.action_mask)
         told = state.timestep.context.sum(-1).max()
         update = partial(self._update, mask=mask, told=told, number=state.updates)
@@ -400,7 +395,7 @@ class MTSAC:
 
         def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], dict[str, Any]]:
             env_state, now = carry
-            seen = jax.tree.map(self._split_seeds, shown(now))
+            seen = split_seeds(self.config, shown(now))
             action = jax.vmap(act)(state.learner, jax.vmap(fold, (0, None))(keys, time), seen)
             action = action.reshape(env.num_lanes, -1)
             env_state, then = env.step(env_state, action)
@@ -411,10 +406,6 @@ class MTSAC:
         start = (state.env, state.timestep)
         (env_state, timestep), rollout = jax.lax.scan(step, start, jnp.arange(config.rollout_length))
         return replace(state, env=env_state, timestep=timestep), rollout
-
-    def _split_seeds(self, x: Array, axis: int = 0) -> Array:
-        """The axis of lanes as two, [seed, lane]."""
-        return x.reshape(*x.shape[:axis], self.config.num_seeds, self.config.lanes, *x.shape[axis + 1 :])
 
     def _update(
         self, learner: Learner, replay: Replay, rollout: dict[str, Any], *, mask: Array, told: Array, number: Array
@@ -448,10 +439,8 @@ class MTSAC:
             return self._gradient_step(learner, batch, noise_key)
 
         learner, losses = jax.lax.scan(gradient_step, learner, jnp.arange(config.gradient_steps))
-        ended = done.astype(jnp.float32)
-        counts = {"episodes": ended, "successes": ended * rollout["success_any"]}
-        counts["return_sum"] = ended * rollout["episode_return"]
-        metrics = {name: family_sum(x, rollout["family"], families) for name, x in counts.items()}
+        ended = (done, rollout["success_any"], rollout["episode_return"])
+        metrics = episode_counts(*ended, rollout["family"], families)
         return learner, replay, metrics | jax.tree.map(jnp.mean, losses)
 
     def _gradient_step(self, learner: Learner, batch: Batch, key: jax.Array) -> tuple[Learner, dict[str, Array]]:

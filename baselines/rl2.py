@@ -27,11 +27,13 @@ from jaxtyping import Array, Bool, Float, Int
 from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, Sizes, shown
 
+from .parts.clipping import clipped_loss
 from .parts.gae import gae
 from .parts.keys import fold
 from .parts.memory import MEMORIES, MemoryName
-from .parts.networks import Gaussian
-from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, family_sum, standardize_by_family
+from .parts.networks import Gaussian, used_actions
+from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, standardize_by_family
+from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
 
 # ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -102,9 +104,7 @@ class RL2Config:
             "memory": (self.memory in MEMORIES, f"one of {', '.join(MEMORIES)}"),
             "initial_std": (self.initial_std > 0, "greater than 0"),
         }
-        for field, (holds, allowed) in rules.items():
-            if not holds:
-                raise UsageError(f"{field} = {getattr(self, field)!r}: must be {allowed}")
+        check_fields(self, rules)
         if self.lanes % self.minibatches:
             raise UsageError(f"minibatches = {self.minibatches}: must divide lanes = {self.lanes}")
 
@@ -327,11 +327,7 @@ class RL2:
           UsageError: the environment has another number of lanes.
         """
         config = self.config
-        if env.num_lanes != config.num_seeds * config.lanes:
-            raise UsageError(
-                f"num_seeds = {config.num_seeds}, lanes = {config.lanes}: the environment must have "
-                f"{config.num_seeds * config.lanes} lanes, it has {env.num_lanes}"
-            )
+        check_lanes(config, env)
         env_key, learner_key = jax.random.split(key)
         env_state, timestep = env.reset(env_key)
         sizes = Sizes(env.observation_size, env.context_size, env.action_size)
@@ -387,7 +383,7 @@ class RL2:
         """
         config, start = self.config, state.remembered.memory
         state, rollout, bootstrap = self._rollout(env, state)
-        by_seed = jax.tree.map(lambda x: self._split_seeds(x, axis=1).swapaxes(0, 1), rollout)
+        by_seed = jax.tree.map(lambda x: x.swapaxes(0, 1), split_seeds(self.config, rollout, axis=1))
         left = jnp.maximum(1.0 - state.updates / config.num_updates, 0.0) if config.anneal else 1.0
         update = partial(self._update, learning_rate=config.learning_rate * left, number=state.updates)
         learner, metrics = jax.vmap(update)(state.learner, start, by_seed, bootstrap)
@@ -402,7 +398,7 @@ class RL2:
             inputs = inputs_of(learner.observations, seen, remembered.action)
             memory, distribution, value = _one(network, learner.params, remembered.memory, inputs, seen.task_begins)
             action = distribution.sample(jax.random.normal(key, distribution.mean.shape))
-            used = seen.context @ env.action_mask + (1.0 - seen.context.sum(-1, keepdims=True))
+            used = used_actions(env.action_mask, seen.context)
             told = inputs, used, action, distribution.log_prob(action, used), value
             return Remembered(memory, action), told
 
@@ -410,7 +406,7 @@ class RL2:
             env_state, now, remembered = carry
             seen = shown(now)
             folded = jax.vmap(fold, (0, None))(keys, time)
-            remembered, told = jax.vmap(act)(state.learner, folded, remembered, jax.tree.map(self._split_seeds, seen))
+            remembered, told = jax.vmap(act)(state.learner, folded, remembered, split_seeds(self.config, seen))
             inputs, used, action, log_prob, value = (x.reshape(env.num_lanes, *x.shape[2:]) for x in told)
             env_state, then = env.step(env_state, action)
             done = then.terminated | then.truncated
@@ -431,14 +427,10 @@ class RL2:
 
         start = (state.env, state.timestep, state.remembered)
         (env_state, timestep, remembered), rollout = jax.lax.scan(step, start, jnp.arange(config.rollout_length))
-        seen = jax.tree.map(self._split_seeds, shown(timestep))
+        seen = split_seeds(self.config, shown(timestep))
         # The value of what comes next: this step is taken again, with the same memory, when the next rollout begins.
         _, (*_, bootstrap) = jax.vmap(act)(state.learner, keys, remembered, seen)
         return replace(state, env=env_state, timestep=timestep, remembered=remembered), rollout, bootstrap
-
-    def _split_seeds(self, x: Array, axis: int = 0) -> Array:
-        """The axis of lanes as two, [seed, lane]."""
-        return x.reshape(*x.shape[:axis], self.config.num_seeds, self.config.lanes, *x.shape[axis + 1 :])
 
     def _update(
         self,
@@ -483,32 +475,16 @@ class RL2:
         standardized = standardize_by_family(advantage, family, num_families)
         begins, told = rollout.seen.task_begins, (rollout.used, rollout.action, rollout.log_prob)
         batch = Batch(rollout.inputs, begins, *told, standardized, target)
-        ended = rollout.done.astype(jnp.float32)
-        counts = {"episodes": ended, "successes": ended * rollout.success_any}
-        counts["return_sum"] = ended * rollout.episode_return
-        metrics = {name: family_sum(x, family, num_families) for name, x in counts.items()}
+        ended = (rollout.done, rollout.success_any, rollout.episode_return)
+        metrics = episode_counts(*ended, family, num_families)
         metrics["explained_variance"] = 1.0 - advantage.var() / jnp.maximum(target.var(), 1e-12)
         return replace(learner, returns=scale, running_return=running), batch, metrics
 
     def _loss(self, params: Any, memory: Any, batch: Batch) -> tuple[Array, dict[str, Array]]:
-        """Clipped surrogate, the critic's squared error, and the entropy bonus, of some lanes for all of the time."""
-        config, network = self.config, self._network(batch.action.shape[-1])
-        result: Any = network.apply(params, memory, batch.inputs, batch.begins)
+        """See `clipped_loss`; of some lanes, for all of the time."""
+        result: Any = self._network(batch.action.shape[-1]).apply(params, memory, batch.inputs, batch.begins)
         _, distribution, value = result
-        log_ratio = distribution.log_prob(batch.action, batch.used) - batch.log_prob
-        ratio = jnp.exp(log_ratio)
-        clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
-        policy_loss = -jnp.minimum(ratio * batch.advantage, clipped * batch.advantage).mean()
-        value_loss = 0.5 * jnp.square(value - batch.target).mean()
-        entropy = distribution.entropy(batch.used).mean()
-        metrics = {
-            "policy_loss": policy_loss,
-            "value_loss": value_loss,
-            "entropy": entropy,
-            "approx_kl": (ratio - 1.0 - log_ratio).mean(),
-            "clip_fraction": (jnp.abs(ratio - 1.0) > config.clip).mean(),
-        }
-        return policy_loss + config.value_cost * value_loss - config.entropy_cost * entropy, metrics
+        return clipped_loss(self.config, batch, distribution, value)
 
     def _optimize(
         self, learner: Learner, memory: Any, batch: Batch, learning_rate: float | Array, key: jax.Array
