@@ -53,22 +53,56 @@ class Stages:
     active: Bool[Array, " k"]
     """Rows in use; the rest is padding."""
 
-    def judge(self, quantities: Float[Array, "q 3"]) -> tuple[Float[Array, ""], Bool[Array, ""], Int[Array, ""]]:
+    def met(self, quantities: Float[Array, "q 3"]) -> Bool[Array, ""]:
+        """Whether all required stages hold."""
+        return jnp.all((self._excess(quantities) <= 0.0) | ~self.required)
+
+    def passed(
+        self, quantities: Float[Array, "q 3"], in_turn: Bool[Array, " k"], before: Int[Array, ""] | int
+    ) -> Int[Array, ""]:
+        """The number of leading stages that count as held for good.
+
+        Args:
+          quantities: the arena's, now.
+          in_turn: stages that so count, with all before them, once they and all before them hold.
+          before: the number a step ago.
+        """
+        number = jnp.arange(in_turn.shape[0]) + 1
+        holds = (self._excess(quantities) <= 0.0) | (number <= before)
+        leading = jnp.cumprod(jnp.where(self.active, holds, True)) > 0
+        return jnp.maximum(before, jnp.max(jnp.where(in_turn & leading, number, 0)))
+
+    def judge(
+        self,
+        quantities: Float[Array, "q 3"],
+        passed: Int[Array, ""] | int = 0,
+        ready: Bool[Array, ""] | bool = True,
+    ) -> tuple[Float[Array, ""], Bool[Array, ""], Int[Array, ""]]:
         """Progress in [0, 1], success, and the number of leading stages that hold.
 
         Progress is (stages reached + progress in the next) / K, scaled so that success itself is worth the last
         quarter: without that step, to hover outside the tolerance pays nearly as well. It is 1 exactly at success.
         Progress in a stage falls with the error at two scales, a wide one that shows the way from afar and a
         narrow one that still pulls within the last centimetres.
+
+        Args:
+          quantities: the arena's, now.
+          passed: leading stages that count as held, whether they hold now or not.
+          ready: whether all that success needs beside the required stages is there.
         """
-        errors = self.conditions.errors(quantities)
-        excess = jnp.maximum(errors - self.conditions.tolerance, 0.0)
+        excess = self._excess(quantities)
         holds = excess <= 0.0
-        success = jnp.all(holds | ~self.required)
+        success = jnp.all(holds | ~self.required) & ready
+        holds |= jnp.arange(holds.shape[0]) < passed
         leading = jnp.cumprod(jnp.where(self.active, holds, True))
         count = self.active.sum()
         # The last stage may hold while a gate before it does not: then the first gate that fails is the next stage.
         reached = jnp.minimum((leading * self.active).sum(), count - 1)
-        within = 1.0 - 0.5 * (jnp.tanh(excess / self.scale) + jnp.tanh(excess / (NARROW * self.scale)))
+        scale = jnp.where(self.active, self.scale, 1.0)
+        within = 1.0 - 0.5 * (jnp.tanh(excess / scale) + jnp.tanh(excess / (NARROW * scale)))
         progress = (1.0 - SUCCESS_SHARE) * (reached + within[reached]) / count
         return jnp.where(success, 1.0, progress), success, reached
+
+    def _excess(self, quantities: Float[Array, "q 3"]) -> Float[Array, " k"]:
+        """How far each stage is from holding."""
+        return jnp.maximum(self.conditions.errors(quantities) - self.conditions.tolerance, 0.0)

@@ -22,6 +22,8 @@ from ..scenery import COLOURS
 from . import model as topology
 from . import rows, sensing
 from .expert import Expert, Waypoint
+from .index import FreeBody, Index
+from .rules import Past
 
 ACTION_SCALE = 0.01
 """Metres by which one unit of action moves the commanded hand in a control step."""
@@ -45,6 +47,8 @@ _EDITS = (
 )
 _TCP = (0.0, 0.0, -0.045)
 _FRAME = 18
+_TOLD = 12
+"""Numbers behind Meta-World's, in a suite with rules."""
 MAX_DELAY = 3
 """Control steps."""
 
@@ -62,6 +66,7 @@ class Carry:
     """The last actions, newest first: a delayed one has not had its effect yet."""
     clock: UInt32[Array, ""]
     """Counts the steps from a number that the start of the episode gives: the noise of what is seen follows from it."""
+    past: Past
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,22 +75,28 @@ class Tabletop:
 
     slots: dict[str, dict[str, int]]
     show_goal: bool = True
+    has_rules: bool = False
+    """Whether tasks may have rules, and what these speak of is observed."""
     iterations: int = 10
     model: mujoco.MjModel = field(init=False)
-    _index: _Index = field(init=False)
+    _index: Index = field(init=False)
 
     name = "tabletop"
     edits = _EDITS
     substeps = topology.SUBSTEPS
     timestep = topology.SUBSTEPS * topology.TIMESTEP
     action_size = 4
-    observation_size = 39
     quantities = rows.QUANTITIES
 
     def __post_init__(self):
-        compiled = topology.build(self.slots, iterations=self.iterations).compile()
+        compiled = topology.build(self.slots, iterations=self.iterations, marks=self.has_rules).compile()
         object.__setattr__(self, "model", compiled)
-        object.__setattr__(self, "_index", _Index(compiled, self.slots))
+        object.__setattr__(self, "_index", Index(compiled, self.slots))
+
+    @property
+    def observation_size(self) -> int:
+        """Meta-World's 39, and more in a suite with rules."""
+        return 2 * _FRAME + 3 + (_TOLD if self.has_rules else 0)
 
     def causes(self, task: Task) -> Causes:
         """See `Arena.causes`."""
@@ -113,7 +124,26 @@ class Tabletop:
             "dof_damping": _put(m.dof_damping, dofs, scene.damping).at[free_dofs].set(scene.free_drag),
             "dof_armature": _put(m.dof_armature, dofs, scene.armature).at[free_dofs[3:]].set(scene.free_armature),
         }
+        for number, body in at.further.items():
+            fields |= self._further(fields, scene.further, number, body)
         return {**fields, **self._hand(fields, setting)}
+
+    def _further(self, fields: Causes, further: rows.Further, number: int, at: FreeBody) -> Causes:
+        """The fields in which a further free object stands; where a task has none, a crumb that hardly moves."""
+        shapes = getattr(further, rows.FURTHER[number])
+        there = shapes.used.any()
+
+        def put(name: str, ids: Any, values: Any, parked: Any) -> Array:
+            return fields[name].at[ids].set(jnp.where(there, values, jnp.asarray(parked, jnp.float32)))
+
+        return {
+            "geom_size": put("geom_size", at.geoms, shapes.size[at.order], rows.PARKED),
+            "geom_pos": put("geom_pos", at.geoms, shapes.pos[at.order], 0.0),
+            "geom_quat": put("geom_quat", at.geoms, shapes.quat[at.order], [1.0, 0.0, 0.0, 0.0]),
+            "geom_friction": put("geom_friction", (at.geoms, 0), further.friction[number], 1.0),
+            "body_mass": put("body_mass", at.body, further.mass[number], 0.2),
+            "dof_damping": put("dof_damping", at.dofs, 0.0, rows.PARKED_DRAG),
+        }
 
     def _hand(self, fields: Causes, setting: rows.Setting) -> Causes:
         """The fields in which the hand's own numbers stand, with these varied."""
@@ -142,14 +172,21 @@ class Tabletop:
         qpos = qpos.at[at.hand_qpos].set(hand + _sag(task))
         qpos = qpos.at[at.free_qpos[:3]].set(start.object + spread[1] * start.object_spread)
         qpos = qpos.at[at.free_qpos[3:]].set(start.object_quat)
+        spread = jax.random.uniform(jax.random.fold_in(key, 1), (2, 3), minval=-1.0, maxval=1.0)
+        for number, body in at.further.items():
+            pos = start.further.pos[number] + spread[number] * start.further.spread[number]
+            pos = jnp.where(start.further.there[number], pos, jnp.array(rows.PARKED_FURTHER[number]))
+            qpos = qpos.at[body.qpos].set(jnp.append(pos, jnp.array([1.0, 0.0, 0.0, 0.0])))
         qvel = jnp.zeros(self.model.nv).at[at.dofs].set(start.joint_speeds)
         return qpos.at[at.joint_qpos].set(start.joints), qvel
 
     def init_carry(self, task: Task, sensors: Sensors) -> Carry:
         """See `Arena.init_carry`. The first observation repeats its frame as the previous one."""
         clock = sensing.clock(sensors["hand"])
-        frame = self._frame(task, sensors, clock)
-        return Carry(sensors["hand"] - _sag(task), frame, frame, jnp.zeros((MAX_DELAY, self.action_size)), clock)
+        quantities, past = self._now(task, sensors, Past.none())
+        frame = self._frame(task, sensors, quantities, clock)
+        actions = jnp.zeros((MAX_DELAY, self.action_size))
+        return Carry(sensors["hand"] - _sag(task), frame, frame, actions, clock, past)
 
     def control(self, task: Task, carry: Carry, action: Float[Array, 4]) -> tuple[Command, Carry]:
         """Moves the commanded hand by 1 cm per unit; a positive fourth number closes the gripper."""
@@ -165,66 +202,129 @@ class Tabletop:
 
     def remember(self, task: Task, carry: Carry, sensors: Sensors) -> Carry:
         """See `Arena.remember`."""
+        quantities, past = self._now(task, sensors, replace(carry.past, steps=carry.past.steps + 1))
         clock = carry.clock + jnp.uint32(1)
-        return replace(carry, frame=self._frame(task, sensors, clock), previous=carry.frame, clock=clock)
+        frame = self._frame(task, sensors, quantities, clock)
+        return replace(carry, frame=frame, previous=carry.frame, clock=clock, past=past)
 
-    def measure(self, task: Task, sensors: Sensors, carry: Carry | None = None) -> Float[Array, "13 3"]:
+    def _now(self, task: Task, sensors: Sensors, past: Past) -> tuple[Float[Array, "q 3"], Past]:
+        """The quantities, and what has happened once they belong to it."""
+        quantities = self._measure(task, sensors, past)
+        return quantities, past.with_now(task.goal.table, task.goal.rules, quantities) if self.has_rules else past
+
+    def measure(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, "20 3"]:
         """See `Arena.measure`; the rows are `rows.QUANTITIES`."""
-        goal, setting, hand, zero = task.goal, task.goal.setting, sensors["hand"], jnp.zeros(3)
+        pending = _pending(task.goal.setting, carry)
+        return self._measure(task, sensors, carry.past).at[rows.PENDING].set(pending)
+
+    def _measure(self, task: Task, sensors: Sensors, past: Past) -> Float[Array, "20 3"]:
+        """As `measure`, without pending actions."""
+        goal, setting, rules = task.goal, task.goal.setting, task.goal.rules
+        hand, zero = sensors["hand"], jnp.zeros(3)
         object_rotation = rotations.matrix(sensors["object_quat"])
         mechanism_rotation = rotations.matrix(sensors["mechanism_quat"])
         opening = topology.FINGER_GAP - sensors["right"][0] - sensors["left"][0]
+        first = sensors["object_pos"] + object_rotation @ goal.object_point
+        # Of slots that no task of the suite uses there is nothing to read.
+        second, third = (sensors.get(f"{name}_pos", zero) for name in rows.FURTHER)
+        point = goal.point + jnp.where(rules.relative, second, 0.0)
+        swapped, switched = rules.order > 0, rules.switched(past)
         return jnp.stack(
             [
                 hand,
                 (hand + jnp.array(_TCP)).at[2].add(-setting.finger_length),
-                sensors["object_pos"] + object_rotation @ goal.object_point,
+                first,
                 sensors["object_pos"] + object_rotation @ goal.object_tip,
                 sensors["mechanism_pos"] + mechanism_rotation @ goal.mechanism_point,
                 sensors["mechanism_pos"] + mechanism_rotation @ goal.mechanism_tip,
                 jnp.concatenate([sensors["slide"], sensors["slide2"], sensors["hinge"]]),
                 zero.at[0].set(opening),
-                goal.point,
+                point,
                 zero,
                 jnp.stack([setting.side, setting.table_height, setting.finger_length]),
                 jnp.stack([setting.hand_speed, setting.delay, zero[0]]),
-                zero if carry is None else _pending(setting, carry),
+                zero,
+                second,
+                third,
+                jnp.where(swapped, second, first),
+                jnp.where(swapped, first, second),
+                rules.next,
+                jnp.where(switched, rules.next, point),
+                jnp.stack([switched, past.passed, rules.order]).astype(jnp.float32),
             ]
         )
 
-    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, 39]:
+    def observe(self, task: Task, sensors: Sensors, carry: Carry) -> Float[Array, " o"]:
         """Meta-World's 39 numbers: this frame (18), the previous one (18), the goal (3; zeros when hidden).
 
         A frame is the hand (3), the opening in [0, 1], two objects as position (3) and orientation (4), which each
         row writes as Meta-World does. Meta-World also clips the hand, to bounds that no hand comes to.
+
+        In a suite with rules, 12 more: a third quantity that the row chooses (3; zeros for none, or for a goal that
+        is hidden), centre and half sizes of the zone (6), the stages that count for good, whether the zone has been
+        entered, and which object leads. The goal is the one that is shown at present.
         """
-        goal = task.goal.point if self.show_goal else jnp.zeros(3)
-        return jnp.concatenate([carry.frame, carry.previous, goal])
+        rules, quantities = task.goal.rules, self.measure(task, sensors, carry)
+        goal = quantities[rows.SHOWN_GOAL] if self.show_goal else jnp.zeros(3)
+        seen = [carry.frame, carry.previous, goal]
+        if self.has_rules:
+            hidden = (rules.seen == 0) | ((rules.seen == rows.NEXT_GOAL) & (not self.show_goal))
+            third = jnp.where(hidden, 0.0, quantities[rules.seen])
+            told = jnp.stack([carry.past.passed, carry.past.void, rules.order]).astype(jnp.float32)
+            seen += [third, rules.zone.reshape(-1), told]
+        return jnp.concatenate(seen)
 
     def outcome(self, task: Task, sensors: Sensors, carry: Carry) -> Outcome:
-        """See `Arena.outcome`; nothing on the table ends an episode."""
-        progress, success, stage = task.goal.stages.judge(self.measure(task, sensors))
-        return Outcome(progress, success, jnp.zeros((), bool), progress, stage)
+        """See `Arena.outcome`; what ends an episode is a zone that may not be entered."""
+        goal, past = task.goal, carry.past
+        quantities = self.measure(task, sensors, carry)
+        if not self.has_rules:
+            progress, success, stage = goal.stages.judge(quantities)
+            return Outcome(progress, success, jnp.zeros((), bool), progress, stage)
+        progress, success, stage = goal.table.judge(quantities, past.passed, past.ready(goal.rules))
+        progress = jnp.where(past.void, 0.0, progress)
+        return Outcome(progress, success, past.void & goal.rules.zone_ends, progress, stage)
 
     def dress(self, compiled: mujoco.MjModel, task: Task) -> None:
         """Colours a model for a picture of `task`, hides parked geoms and shows the goal."""
         for slot, (ids, order) in self._index.geoms.items():
-            shapes = getattr(task.scene, slot)
-            for geom, k in zip(ids, order, strict=True):
-                colour = list(COLOURS)[int(np.asarray(shapes.colour)[k])]
-                compiled.geom_matid[geom] = compiled.material(colour).id
-                compiled.geom_group[geom] = 0 if np.asarray(shapes.used)[k] else 4
+            self._paint(compiled, ids, order, getattr(task.scene, slot))
+        for number, body in self._index.further.items():
+            shapes = getattr(task.scene.further, rows.FURTHER[number])
+            self._paint(compiled, body.geoms, body.order, shapes)
         compiled.site_pos[compiled.site("goal").id] = np.asarray(task.goal.point)
+        if self.has_rules:
+            self._mark(compiled, task)
         topology.dress(compiled, float(task.goal.setting.table_height), float(task.goal.setting.finger_length))
 
-    def _frame(self, task: Task, sensors: Sensors, clock: UInt32[Array, ""]) -> Float[Array, 18]:
+    def _mark(self, compiled: mujoco.MjModel, task: Task) -> None:
+        rules = jax.tree.map(np.asarray, task.goal.rules)
+        centre, half = rules.zone
+        if rules.relative:
+            compiled.site_pos[compiled.site("goal").id] += np.asarray(task.initial.further.pos)[0]
+        if rules.next.any():
+            compiled.site_pos[compiled.site("next").id] = rules.next
+        if half.any():
+            compiled.site_pos[compiled.site("zone").id] = centre
+            compiled.site_size[compiled.site("zone").id] = half
+
+    def _paint(self, compiled: mujoco.MjModel, ids: np.ndarray, order: np.ndarray, shapes: rows.Geoms) -> None:
+        for geom, k in zip(ids, order, strict=True):
+            colour = list(COLOURS)[int(np.asarray(shapes.colour)[k])]
+            compiled.geom_matid[geom] = compiled.material(colour).id
+            compiled.geom_group[geom] = 0 if np.asarray(shapes.used)[k] else 4
+
+    def _frame(
+        self, task: Task, sensors: Sensors, quantities: Float[Array, "20 3"], clock: UInt32[Array, ""]
+    ) -> Float[Array, 18]:
         """What is seen: positions with noise, but for that of an object that is not there."""
-        quantities = self.measure(task, sensors)
         opening = jnp.clip(quantities[rows.GRIPPER, :1] / topology.FINGER_GAP, 0.0, 1.0)
         parts = [sensors["hand"], opening]
         for place in range(2):
             which = task.goal.observed[place]
             quat = jnp.where(which == rows.MECHANISM, sensors["mechanism_quat"], sensors["object_quat"])
+            if "second_quat" in sensors:
+                quat = jnp.where(which == rows.SECOND, sensors["second_quat"], quat)
             # A sum, not a product of matrices, which accelerators round.
             turned = (task.goal.orientation[place] * quat).sum(-1)
             flipped = task.goal.orientation_positive[place] & (turned[jnp.argmax(jnp.abs(turned))] < 0)
@@ -247,39 +347,6 @@ def _pending(setting: rows.Setting, carry: Carry) -> Float[Array, 3]:
     return ACTION_SCALE * setting.hand_speed * (shares[:, None] * carry.actions[:, :3]).sum(0)
 
 
-class _Index:
-    """Where the slots lie in a compiled model."""
-
-    def __init__(self, compiled: mujoco.MjModel, slots: dict[str, dict[str, int]]):
-        self.free, self.mechanism = compiled.body("free").id, compiled.body("mechanism").id
-        names = ("slide", "slide2", "hinge")
-        self.joints = np.array([compiled.joint(name).id for name in names])
-        self.joint_qpos = np.array([compiled.joint(name).qposadr[0] for name in names])
-        self.dofs = np.array([compiled.joint(name).dofadr[0] for name in names])
-        start, dof = compiled.joint("free").qposadr[0], compiled.joint("free").dofadr[0]
-        self.free_qpos, self.free_dofs = np.arange(start, start + 7), np.arange(dof, dof + 6)
-        self.hand_qpos = np.array([compiled.joint(f"hand_{axis}").qposadr[0] for axis in "xyz"])
-        self.hand_actuators = np.array([compiled.actuator(f"hand_{axis}").id for axis in "xyz"])
-        fingers = ("right", "left")
-        self.finger_actuators = np.array([compiled.actuator(name).id for name in fingers])
-        self.finger_dofs = np.array([compiled.joint(name).dofadr[0] for name in fingers])
-        self.pads = np.array([compiled.geom(f"{name}_{end}").id for name in fingers for end in ("near", "far")])
-        self.palm, self.table = compiled.geom("palm").id, compiled.geom("table").id
-        self.geoms: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-        for slot, capacity in rows.CAPACITY.items():
-            ids, order, start = [], [], 0
-            for kind, room in capacity.items():
-                present = [i for i in range(room) if _has(compiled, f"{slot}_{kind}_{i}")]
-                ids += [compiled.geom(f"{slot}_{kind}_{i}").id for i in present]
-                order += [start + i for i in present]
-                start += room
-            self.geoms[slot] = (np.array(ids, int), np.array(order, int))
-
-
-def _has(compiled: mujoco.MjModel, geom: str) -> bool:
-    return mujoco.mj_name2id(compiled, mujoco.mjtObj.mjOBJ_GEOM, geom) >= 0
-
-
 def _put(field_values: np.ndarray, ids: Any, values: Array) -> Array:
     return jnp.asarray(field_values, jnp.float32).at[ids].set(values)
 
@@ -292,7 +359,7 @@ class TabletopKind:
 
     def __call__(self, tasks: Task, *, show_goal: bool = True) -> Tabletop:
         """Compiles the slots that stacked tasks use."""
-        return Tabletop(rows.slots_used(tasks.scene), show_goal)
+        return Tabletop(rows.slots_used(tasks.scene), show_goal, rows.have_rules(tasks.goal))
 
     def check(self, tasks: Task, names: Sequence[str]) -> None:
         """Whatever is put on the table can begin: the hand starts above it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from mtbench.stages import Conditions
 from ..arrays import vector
 from .rows import COMMAND, HAND, LAYOUT, ORIGIN, PENDING, POINTS, QUANTITIES, Stage, conditions
 
-MAX_WAYPOINTS = 6
+MAX_WAYPOINTS = 16
 _FAR = 10.0
 
 
@@ -40,6 +40,16 @@ class Waypoint:
     low: Sequence[float] = (-_FAR, -_FAR, -_FAR)
     """Bounds of the point that is headed for; `high` likewise."""
     high: Sequence[float] = (_FAR, _FAR, _FAR)
+    done: Stage | None = None
+    """Passed over where this holds, `arrived` or not: what came after it may undo its arrival."""
+
+
+def until(done: Stage, *script: Waypoint) -> tuple[Waypoint, ...]:
+    """Waypoints that are passed over, all of them, where a condition holds.
+
+    Where the last of them has no `arrived`, the condition is what it leads to.
+    """
+    return tuple(replace(row, arrived=row.arrived or done, done=done) for row in script)
 
 
 @struct.dataclass
@@ -47,6 +57,7 @@ class Waypoints:
     """A table of waypoints [w]."""
 
     arrived: Conditions
+    done: Conditions
     target: Int[Array, " w"]
     offset: Float[Array, "w 3"]
     effort: Float[Array, " w"]
@@ -69,6 +80,7 @@ def table(rows: Sequence[Waypoint]) -> Waypoints:
     padded = [*rows, *[rows[-1]] * (MAX_WAYPOINTS - len(rows))]
     return Waypoints(
         arrived=conditions([r.arrived or never for r in padded]),
+        done=conditions([r.done or never for r in padded]),
         target=jnp.array([r.target for r in padded], jnp.int32),
         offset=jnp.stack([vector(r.offset) for r in padded]),
         effort=jnp.array([r.effort for r in padded], jnp.float32),
@@ -102,6 +114,7 @@ class Expert:
         quantities = _as_built(timestep.quantities)
         (side, _, _), (speed, _, _) = timestep.quantities[LAYOUT], timestep.quantities[COMMAND]
         reached = script.arrived.errors(quantities) <= script.arrived.tolerance
+        reached |= script.done.errors(quantities) <= script.done.tolerance
         now = jnp.minimum(jnp.cumprod(reached).sum(), MAX_WAYPOINTS - 1)
         target = jnp.clip(quantities[script.target[now]] + script.offset[now], script.low[now], script.high[now])
         # Where delayed actions will have brought it: a gain that is stable without delay is so with it.

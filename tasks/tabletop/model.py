@@ -12,7 +12,7 @@ from mtbench.physics.derive import SLOT_GROUP
 from mtbench.physics.spec import begin_spec
 
 from ..scenery import COLOURS, add_scenery
-from .rows import BOX, CAPSULE, SPHERE
+from .rows import BOX, CAPSULE, FURTHER, PARKED_FURTHER, SPHERE
 
 SUBSTEPS = 2
 TIMESTEP = 0.00625
@@ -27,6 +27,9 @@ _GEOM = {
 # case without clearance to tune.
 _HAND, _FREE, _MECHANISM, _FIXTURE, _PLANE = (1, 14), (2, 15), (4, 3), (8, 3), (8, 7)
 
+_CONTACTS = 28
+"""That MJX keeps where there are further objects: each that stands on the table has four more."""
+
 HAND_MASS = 3.5
 _FREQUENCY, _DAMPING_RATIO = (44.0, 45.6, 46.9), (1.1, 1.36, 1.0)
 """Of the hand about its target along x, y and z, rad/s and 1: fitted to Meta-World's hand under random commands."""
@@ -37,12 +40,15 @@ FINGER_GAP = 0.1
 """Distance of the open claws, metres."""
 
 
-def build(slots: dict[str, dict[str, int]], *, iterations: int = 10) -> mujoco.MjSpec:
-    """The arena's model with a given number of geoms per slot and type."""
+def build(slots: dict[str, dict[str, int]], *, iterations: int = 10, marks: bool = False) -> mujoco.MjSpec:
+    """The arena's model with a given number of geoms per slot and type, and marks of what rules speak of."""
     spec = begin_spec("tabletop", timestep=TIMESTEP, iterations=iterations, line_search=iterations)
     _surroundings(spec)
+    if marks:
+        _marks(spec)
     _hand(spec)
     _slots(spec, slots)
+    _further(spec, slots)
     return spec
 
 
@@ -99,6 +105,15 @@ def dress(compiled: mujoco.MjModel, table_height: float, finger_length: float) -
     for side in ("right", "left"):
         claw = compiled.geom(f"{side}_claw")
         claw.size[2], claw.pos[2] = 0.044 + finger_length / 2, 0.004 - finger_length / 2
+
+
+def _marks(spec: mujoco.MjSpec) -> None:
+    """Of the second goal and of the zone: seen only."""
+    _material(spec, "next", [0.95, 0.69, 0.25, 0.45], 0.2, 0.2)
+    _material(spec, "zone", [0.91, 0.25, 0.2, 0.3], 0.1, 0.1)
+    for name, kind in (("next", "SPHERE"), ("zone", "BOX")):
+        shape = getattr(mujoco.mjtGeom, f"mjGEOM_{kind}")
+        spec.worldbody.add_site(name=name, type=shape, size=[0.02, 0.02, 0.02], pos=[0, 0, -4], material=name)
 
 
 _CORNERS = ((-0.64, 0.21), (0.64, 0.21), (-0.64, 0.99), (0.64, 0.99))
@@ -201,25 +216,46 @@ def _slots(spec: mujoco.MjSpec, slots: dict[str, dict[str, int]]) -> None:
             name=name, type=mujoco.mjtSensor.mjSENS_JOINTPOS, objtype=mujoco.mjtObj.mjOBJ_JOINT, objname=name
         )
     for body in (free, mechanism):
-        # Odd on purpose, as the geoms' poses are; `derive` writes the real inertia.
-        body.explicitinertial = True
-        body.mass, body.ipos, body.iquat, body.inertia = (
-            1.0,
-            [0.01, 0.02, 0.03],
-            [0.5, 0.5, -0.5, 0.5],
-            [0.01, 0.02, 0.025],
-        )
+        _weigh(body)
     _fill(free, "free", slots["free"], _FREE)
     _fill(mechanism, "mechanism", slots["mechanism"], _MECHANISM)
     _fill(world, "fixtures", slots["fixtures"], _FIXTURE)
     for body, short in (("free", "object"), ("mechanism", "mechanism")):
-        for suffix, kind in (("pos", "FRAMEPOS"), ("quat", "FRAMEQUAT")):
-            spec.add_sensor(
-                name=f"{short}_{suffix}",
-                type=getattr(mujoco.mjtSensor, f"mjSENS_{kind}"),
-                objtype=mujoco.mjtObj.mjOBJ_XBODY,
-                objname=body,
-            )
+        _sense(spec, body, short)
+
+
+def _further(spec: mujoco.MjSpec, slots: dict[str, dict[str, int]]) -> None:
+    """The free objects beside the first, as many as are used, with room for the contacts that they bring."""
+    used = [name for name in FURTHER if any(slots.get(name, {}).values())]
+    for name in used:
+        body = spec.worldbody.add_body(name=name, pos=PARKED_FURTHER[FURTHER.index(name)])
+        body.add_freejoint(name=name)
+        _weigh(body)
+        _fill(body, name, slots[name], _FREE)
+        _sense(spec, name, name)
+    if used:
+        spec.numeric("max_contact_points").data = [_CONTACTS]
+
+
+def _weigh(body) -> None:
+    """Odd on purpose, as the geoms' poses are; `derive` writes the real inertia."""
+    body.explicitinertial = True
+    body.mass, body.ipos, body.iquat, body.inertia = (
+        1.0,
+        [0.01, 0.02, 0.03],
+        [0.5, 0.5, -0.5, 0.5],
+        [0.01, 0.02, 0.025],
+    )
+
+
+def _sense(spec: mujoco.MjSpec, body: str, short: str) -> None:
+    for suffix, kind in (("pos", "FRAMEPOS"), ("quat", "FRAMEQUAT")):
+        spec.add_sensor(
+            name=f"{short}_{suffix}",
+            type=getattr(mujoco.mjtSensor, f"mjSENS_{kind}"),
+            objtype=mujoco.mjtObj.mjOBJ_XBODY,
+            objname=body,
+        )
 
 
 def _fill(body, slot: str, counts: dict[str, int], bits: tuple[int, int]) -> None:

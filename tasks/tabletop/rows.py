@@ -8,18 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
-from mtbench.stages import MAX_STAGES, NEAR, Conditions, Stages
+from mtbench.stages import BEYOND, MAX_STAGES, NEAR, Conditions, Stages
 from mtbench.task import Deviations
 
 from ..arrays import constant, scalar, stacked, vector
 from ..scenery import COLOURS
+from .rules import MAX_ROWS, Rules, no_stages, zeros
 
 BOX, CAPSULE, SPHERE = "box", "capsule", "sphere"
 TYPES = (BOX, CAPSULE, SPHERE)
@@ -27,8 +30,12 @@ CAPACITY = {
     "free": {BOX: 3, CAPSULE: 6, SPHERE: 2},
     "mechanism": {BOX: 4, CAPSULE: 3, SPHERE: 1},
     "fixtures": {BOX: 10, CAPSULE: 8, SPHERE: 0},
+    "second": {BOX: 5, CAPSULE: 1, SPHERE: 1},
+    "third": {BOX: 1, CAPSULE: 1, SPHERE: 1},
 }
-"""Geoms of each slot by type: what the fifty families need (docs/families.md)."""
+"""Geoms of each slot by type: what the families need (docs/families.md)."""
+FURTHER = ("second", "third")
+"""Slots of free objects beside the first. A model without tasks that use one has no such body."""
 
 _COLOURS = tuple(COLOURS)
 
@@ -46,18 +53,31 @@ QUANTITIES = (
     "layout",
     "command",
     "pending",
+    "second",
+    "third",
+    "lead",
+    "follow",
+    "next_goal",
+    "shown_goal",
+    "status",
 )
 """The vocabulary of stages and experts; docs/families.md says what each means."""
 HAND, TCP, OBJECT, OBJECT_TIP, MECHANISM, MECHANISM_TIP, JOINTS, GRIPPER, GOAL, ORIGIN = range(10)
-LAYOUT, COMMAND, PENDING = range(10, len(QUANTITIES))
-POINTS = (HAND, TCP, OBJECT, OBJECT_TIP, MECHANISM, MECHANISM_TIP, GOAL)
+LAYOUT, COMMAND, PENDING = range(10, 13)
+SECOND, THIRD, LEAD, FOLLOW, NEXT_GOAL, SHOWN_GOAL, STATUS = range(13, len(QUANTITIES))
+POINTS = (
+    *(HAND, TCP, OBJECT, OBJECT_TIP, MECHANISM, MECHANISM_TIP, GOAL),
+    *(SECOND, THIRD, LEAD, FOLLOW, NEXT_GOAL, SHOWN_GOAL),
+)
 """Quantities that are places in the world."""
 
 PARKED = 1e-3
 """Size of a geom that is not used."""
+PARKED_DRAG = 1e4
 # Far behind the table and above its plane, which has no end.
 PARKED_FREE = (0.0, 4.0, 1.0)
 PARKED_MECHANISM = (0.5, 4.0, 1.0)
+PARKED_FURTHER = ((-0.5, 4.0, 1.0), (-1.0, 4.0, 1.0))
 
 
 @struct.dataclass
@@ -70,6 +90,36 @@ class Geoms:
     colour: Int[Array, " n"]
     used: Float[Array, " n"]
     """1 where the task uses the geom."""
+
+
+def _no_geoms(name: str) -> Any:
+    count = sum(CAPACITY[name].values())
+
+    def none() -> Geoms:
+        numbers = (np.zeros((count, width), np.float32) for width in (3, 3, 4))
+        return Geoms(*numbers, np.zeros(count, np.int32), np.zeros(count, np.float32))
+
+    return field(default_factory=none)
+
+
+@struct.dataclass
+class Further(Deviations):
+    """The free objects beside the first, in the order of `FURTHER`; zeros where there is none."""
+
+    second: Geoms = _no_geoms("second")
+    third: Geoms = _no_geoms("third")
+    mass: Float[Array, 2] = zeros(2)
+    friction: Float[Array, 2] = zeros(2)
+    """Sliding friction."""
+
+
+@struct.dataclass
+class FurtherInitial(Deviations):
+    """Where they start, upright."""
+
+    there: Bool[Array, 2] = zeros(2, dtype=bool)
+    pos: Float[Array, "2 3"] = zeros(2, 3)
+    spread: Float[Array, "2 3"] = zeros(2, 3)
 
 
 @struct.dataclass
@@ -97,6 +147,7 @@ class Scene:
     stiffness: Float[Array, 3]
     spring: Float[Array, 3]
     """Joint positions at which the springs rest."""
+    further: Further
 
 
 @struct.dataclass
@@ -111,6 +162,7 @@ class Initial:
     joints: Float[Array, 3]
     joint_speeds: Float[Array, 3]
     """Of the mechanism's joints: m/s, m/s, rad/s."""
+    further: FurtherInitial
 
 
 def _nominal(value: float) -> Any:
@@ -167,6 +219,12 @@ class Goal:
     orientation_positive: Bool[Array, 2]
     """Whether the sign is such that the largest number is positive; else it is the engine's."""
     setting: Setting
+    rules: Rules
+
+    @property
+    def table(self) -> Stages:
+        """All stages of the task."""
+        return jax.tree.map(lambda *parts: jnp.concatenate(parts), self.stages, self.rules.stages)
 
 
 @dataclass(frozen=True)
@@ -292,6 +350,7 @@ def scene(
     slide2: Joint | None = None,
     hinge: Joint | None = None,
     fixtures: Sequence[Shape] = (),
+    further: Sequence[Body] = (),
 ) -> Scene:
     """Writes a scene; what is not named is parked or locked."""
     joints = (slide or _LOCKED["slide"], slide2 or _LOCKED["slide"], hinge or _LOCKED["hinge"])
@@ -301,7 +360,7 @@ def scene(
         fixtures=slot("fixtures", fixtures),
         free_mass=scalar(free_mass),
         free_friction=scalar(free_friction),
-        free_drag=constant(0.0 if free else 1e4, np.float32),
+        free_drag=constant(0.0 if free else PARKED_DRAG, np.float32),
         free_armature=constant(0.0 if free_turns else _UNTURNABLE, np.float32),
         mechanism_mass=scalar(mechanism_mass),
         mechanism_pos=vector(mechanism_pos),
@@ -312,6 +371,28 @@ def scene(
         armature=vector([j.armature for j in joints]),
         stiffness=vector([j.stiffness for j in joints]),
         spring=vector([j.spring for j in joints]),
+        further=_further(further),
+    )
+
+
+@dataclass(frozen=True)
+class Body:
+    """A free object beside the first, as a family writes it."""
+
+    shapes: Sequence[Shape]
+    mass: Any = 0.2
+    friction: Any = 1.0
+
+
+def _further(bodies: Sequence[Body]) -> Further:
+    if not bodies:
+        return Further()
+    geoms = {name: slot(name, body.shapes) for name, body in zip(FURTHER, bodies, strict=False)}
+    missing = [0.0] * (len(FURTHER) - len(bodies))
+    return Further(
+        **geoms,
+        mass=vector([*[body.mass for body in bodies], *missing]),
+        friction=vector([*[body.friction for body in bodies], *missing]),
     )
 
 
@@ -327,6 +408,18 @@ class Stage:
     relation: int = NEAR
     scale: float = 0.15
     required: bool = False
+    in_turn: bool = False
+    """Counts for good once it holds while all before it do or did, and success needs it to have; see `staged`."""
+
+
+def switched() -> Stage:
+    """A condition: the second goal is shown."""
+    return Stage(STATUS, ORIGIN, 0.0, (1.0, 0.0, 0.0), weights=(1, 0, 0), relation=BEYOND)
+
+
+def passed(stages: int) -> Stage:
+    """A condition: so many stages count for good."""
+    return Stage(STATUS, ORIGIN, 0.0, (0.0, stages, 0.0), weights=(0, 1, 0), relation=BEYOND)
 
 
 def conditions(rows: Sequence[Stage]) -> Conditions:
@@ -345,6 +438,51 @@ def stages(*rows: Stage) -> Stages:
     """A stage table, padded to `MAX_STAGES` rows. Success needs at least one required row."""
     if not any(r.required for r in rows) or len(rows) > MAX_STAGES:
         raise ValueError(f"a task has 1 to {MAX_STAGES} stages, one of them required")
+    if any(r.in_turn for r in rows):
+        raise ValueError("stages in turn are rules: write them with `staged`")
+    return _table(rows)
+
+
+def staged(
+    *rows: Stage,
+    order: Any = 0,
+    next: Sequence[Any] = (0.0, 0.0, 0.0),
+    switch_step: Any = 0,
+    switch_stage: int = 0,
+    relative: bool = False,
+    hold: int = 0,
+    zone: Sequence[Sequence[Any]] = ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),
+    zone_of: Sequence[int] = (HAND, HAND),
+    zone_ends: bool = False,
+    seen: int = 0,
+) -> dict[str, Any]:
+    """Up to `MAX_ROWS` stages, also in turn, and other rules, as `goal` takes them; see `Rules`."""
+    if not any(r.required for r in rows) or len(rows) > MAX_ROWS:
+        raise ValueError(f"a task with rules has 1 to {MAX_ROWS} stages, one of them required")
+    first, more = rows[:MAX_STAGES], rows[MAX_STAGES:]
+    rules = Rules(
+        stages=_table(more) if more else no_stages(),
+        in_turn=constant([r.in_turn for r in rows] + [False] * (MAX_ROWS - len(rows)), bool),
+        order=_whole(order),
+        next=vector(next),
+        switch_step=_whole(switch_step),
+        switch_stage=_whole(switch_stage),
+        relative=constant(relative, bool),
+        hold=_whole(hold),
+        zone=stacked([vector(part) for part in zone]),
+        zone_of=constant(zone_of, np.int32),
+        zone_ends=constant(zone_ends, bool),
+        seen=_whole(seen),
+    )
+    return {"stages": _table(first), "rules": rules}
+
+
+def _whole(value: Any) -> Int[Array, ""]:
+    """A number or a traced scalar as the nearest int32."""
+    return jnp.round(value).astype(jnp.int32) if isinstance(value, jax.Array) else constant(value, np.int32)
+
+
+def _table(rows: Sequence[Stage]) -> Stages:
     padding = [Stage(ORIGIN, ORIGIN, 1.0)] * (MAX_STAGES - len(rows))
     padded = [*rows, *padding]
     return Stages(
@@ -368,8 +506,10 @@ def initial(
     joints: Sequence[Any] = (0.0, 0.0, 0.0),
     joint_speeds: Sequence[Any] = (0.0, 0.0, 0.0),
     hand_spread: Sequence[float] = (0.02, 0.02, 0.02),
+    further: Sequence[Sequence[Any]] = (),
+    further_spread: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> Initial:
-    """Writes the distribution of the initial state."""
+    """Writes the distribution of the initial state; `further` objects all have the same spread."""
     return Initial(
         hand=vector(hand),
         hand_spread=vector(hand_spread),
@@ -378,6 +518,19 @@ def initial(
         object_quat=vector(object_quat),
         joints=vector(joints),
         joint_speeds=vector(joint_speeds),
+        further=_further_initial(further, further_spread),
+    )
+
+
+def _further_initial(places: Sequence[Sequence[Any]], spread: Sequence[float]) -> FurtherInitial:
+    if not places:
+        return FurtherInitial()
+    missing = len(FURTHER) - len(places)
+    nothing = [(0.0, 0.0, 0.0)] * missing
+    return FurtherInitial(
+        there=constant([True] * len(places) + [False] * missing, bool),
+        pos=stacked([vector(place) for place in (*places, *nothing)]),
+        spread=stacked([vector(width) for width in (*[spread] * len(places), *nothing)]),
     )
 
 
@@ -394,6 +547,7 @@ def goal(
     observed: Sequence[int] = (OBJECT, ORIGIN),
     orientation: Orientation = WXYZ,
     second_orientation: Orientation = ZEROS,
+    rules: Rules | None = None,
 ) -> Goal:
     """Writes what is to be reached."""
     orientations = (orientation, second_orientation)
@@ -411,6 +565,7 @@ def goal(
         constant([o.numbers or ZEROS.numbers for o in orientations], np.float32),
         constant([o.order == "xyzw" for o in orientations], bool),
         Setting(),
+        rules or Rules(),
     )
 
 
@@ -432,14 +587,30 @@ def apart(
     return accept
 
 
+def all_apart(least: float, *names: str) -> Callable[[Mapping[str, Array]], Bool[Array, ""]]:
+    """As `apart`, for every two of several places."""
+    pairs = [apart(least, first, second) for first, second in combinations(names, 2)]
+
+    def accept(factors: Mapping[str, Array]) -> Bool[Array, ""]:
+        return jnp.all(jnp.stack([pair(factors) for pair in pairs]))
+
+    return accept
+
+
 def slots_used(scenes: Scene) -> dict[str, dict[str, int]]:
     """The union of geoms that stacked scenes [task, …] use, by slot and type."""
     union: dict[str, dict[str, int]] = {}
     for name, capacity in CAPACITY.items():
-        used = np.asarray(getattr(scenes, name).used).reshape(-1, sum(capacity.values()))
+        shapes = getattr(scenes.further if name in FURTHER else scenes, name)
+        used = np.asarray(shapes.used).reshape(-1, sum(capacity.values()))
         ends = np.cumsum([0, *capacity.values()])
         union[name] = {
             kind: int(used[:, start:stop].sum(axis=1).max(initial=0))
             for kind, start, stop in zip(capacity, ends[:-1], ends[1:], strict=True)
         }
     return union
+
+
+def have_rules(goals: Goal) -> bool:
+    """Whether one of stacked goals has rules: then there is more to observe."""
+    return any(np.any(leaf) for leaf in jax.tree.leaves(goals.rules))

@@ -1,11 +1,13 @@
-"""Meta-World's families, one file per piece of hardware, and each of them varied."""
+"""Meta-World's families, a file per piece of hardware, each of them varied; and others, a file per kind of goal."""
 
 from __future__ import annotations
 
 from .. import variations
 from . import (
+    avoiding,
     bins,
     button,
+    clutter,
     coffee,
     cube,
     dial,
@@ -19,14 +21,19 @@ from . import (
     lid,
     lock,
     nut,
+    order,
+    partly,
     peg,
     pit,
     plate,
     plug,
     puck,
+    relative,
+    sequence,
     shelf,
     soccer,
     stick,
+    switching,
     window,
 )
 
@@ -58,4 +65,15 @@ PLAIN = (
 )
 """As Meta-World has them."""
 
-FAMILIES = (*PLAIN, *map(variations.varied, PLAIN))
+KINDS = (
+    *partly.FAMILIES,
+    *relative.FAMILIES,
+    *sequence.FAMILIES,
+    *order.FAMILIES,
+    *switching.FAMILIES,
+    *avoiding.FAMILIES,
+    *clutter.FAMILIES,
+)
+"""Of further kinds of goal (docs/families.md)."""
+
+FAMILIES = (*PLAIN, *map(variations.varied, PLAIN), *KINDS)

@@ -23,9 +23,9 @@ def held(width: Any, tolerance: float = 0.018, required: bool = False) -> Stage:
     )
 
 
-def lifted(height: float) -> Stage:
+def lifted(height: float, thing: int = OBJECT) -> Stage:
     """The object's observed point is at least this high, metres: the first centimetres are the hardest to find."""
-    return Stage(OBJECT, ORIGIN, 0.0, (0, 0, height), weights=(0, 0, 1), relation=BEYOND, scale=0.05)
+    return Stage(thing, ORIGIN, 0.0, (0, 0, height), weights=(0, 0, 1), relation=BEYOND, scale=0.05)
 
 
 def grasp(
@@ -37,6 +37,7 @@ def grasp(
     effort: float = GENTLE,
     gain: float = 10.0,
     aim: float = 0.02,
+    thing: int = OBJECT,
 ) -> tuple[Waypoint, Waypoint, Waypoint]:
     """Above the object, down to it, close the gripper.
 
@@ -48,14 +49,15 @@ def grasp(
       effort: of the gripper.
       gain: of the waypoints.
       aim: tolerance of the hand's position, seen from above.
+      thing: the quantity that is grasped.
     """
     # A little more than it aims for: gravity pulls the hand 5 mm below its command.
     sag = 0.004
     closed = Stage(GRIPPER, ORIGIN, width + CLAWS + 0.012, weights=(1, 0, 0))
     return (
-        Waypoint(OBJECT, (x, 0.0, above), Stage(HAND, OBJECT, aim, (x, 0.0, 0.0), weights=(1, 1, 0)), gain=gain),
+        Waypoint(thing, (x, 0.0, above), Stage(HAND, thing, aim, (x, 0.0, 0.0), weights=(1, 1, 0)), gain=gain),
         Waypoint(
-            OBJECT, (x, 0.0, height), Stage(HAND, OBJECT, 0.012, (0, 0, height + sag), weights=(0, 0, 1)), gain=gain
+            thing, (x, 0.0, height), Stage(HAND, thing, 0.012, (0, 0, height + sag), weights=(0, 0, 1)), gain=gain
         ),
-        Waypoint(OBJECT, (x, 0.0, height), closed, effort=effort, gain=gain),
+        Waypoint(thing, (x, 0.0, height), closed, effort=effort, gain=gain),
     )
