@@ -16,6 +16,10 @@ GENTLE = 0.7
 """Effort of the gripper with which light objects are held: more squeezes the pads through them."""
 
 
+OPEN = Stage(GRIPPER, ORIGIN, 0.0, (0.08, 0.0, 0.0), weights=(1, 0, 0), relation=BEYOND)
+"""A condition: the gripper has let go."""
+
+
 def held(width: Any, tolerance: float = 0.018, required: bool = False) -> Stage:
     """The claws are as far apart as they are when they hold an object of this width, metres."""
     return Stage(

@@ -6,18 +6,16 @@ from collections.abc import Mapping
 
 from jaxtyping import Array
 
-from mtbench.stages import BEYOND
 from mtbench.task import Factor, Family, Task
 
 from .. import rows
 from ..expert import Waypoint, until
-from ..rows import FOLLOW, GOAL, GRIPPER, HAND, LEAD, NEXT_GOAL, OBJECT, ORIGIN, SECOND, TCP, Stage
+from ..rows import FOLLOW, GOAL, HAND, LEAD, NEXT_GOAL, OBJECT, SECOND, TCP, Stage
 from . import objects
-from .grasping import grasp
+from .grasping import OPEN, grasp
 
 _REST = objects.PUCK_HEIGHT / 2
 _SPREAD = (0.01, 0.01, 0.0)
-_OPEN = Stage(GRIPPER, ORIGIN, 0.0, (0.08, 0.0, 0.0), (1, 0, 0), BEYOND)
 
 
 def two_pucks(factors: Mapping[str, Array]) -> dict:
@@ -131,7 +129,7 @@ def _pushed(thing: int, goal: int) -> tuple[Waypoint, ...]:
 def _let_go(before: int) -> Waypoint:
     """Opens the gripper where it is, if it is not already at what comes next."""
     near = Stage(HAND, before, 0.1, weights=(1, 1, 0))
-    return Waypoint(HAND, (0.0, 0.0, 0.0), _OPEN, done=near)
+    return Waypoint(HAND, (0.0, 0.0, 0.0), OPEN, done=near)
 
 
 def _touched(thing: int) -> Waypoint:

@@ -1,4 +1,4 @@
-"""Continuous goals: a mechanism is brought to a place or an angle that varies from task to task, and left there.
+"""Continuous goals: a mechanism is brought to a place or an angle that varies from task to task, and kept there.
 
 The hardware is that of the fifty families. Success needs the mechanism to have stayed there for a quarter of a second:
 to pass by is not enough.
@@ -42,14 +42,19 @@ def _family(
     wanted: Factor,
     goal: Callable[[Mapping[str, Array]], Goal],
     expert: tuple[Waypoint, ...],
+    spring: float = 0.0,
 ) -> Family:
-    """A family on another one's hardware, with one factor more, which says how far."""
+    """A family on another one's hardware, with one factor more, which says how far; `spring`, N/m, pulls it back."""
     of = _BASES[base]
 
     def build(factors: Mapping[str, Array]) -> Task:
         row = of.build(factors)
         point, stages = goal(factors)
-        return replace(row, goal=replace(row.goal, point=vector(point), **rows.staged(*stages, hold=HOLD)))
+        return replace(
+            row,
+            scene=replace(row.scene, stiffness=jnp.asarray(row.scene.stiffness).at[0].set(spring)),
+            goal=replace(row.goal, point=vector(point), **rows.staged(*stages, hold=HOLD)),
+        )
 
     return Family(name, "tabletop", 1, description, (*of.factors, wanted), build, of.accept, expert)
 
@@ -184,9 +189,13 @@ FAMILIES = (
     _family(
         "handle-press",
         "handle-press-to",
-        "Press the handle at x {handle_x:.2f}, y {handle_y:.2f} m down by {depth:.3f} m and leave it there.",
+        (
+            "Press the handle at x {handle_x:.2f}, y {handle_y:.2f} m down by {depth:.3f} m against its spring, and "
+            "hold it there."
+        ),
         Factor("depth", 0.025, 0.08, "m", "how deep the handle is to be pressed"),
         _handle,
         (*_BASES["handle-press"].expert[:1], _bring((0.0, 0.0, 1.0))),
+        spring=100.0,
     ),
 )

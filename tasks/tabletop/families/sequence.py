@@ -12,9 +12,9 @@ from mtbench.task import Factor, Family, Task
 
 from .. import rows
 from ..expert import Waypoint, until
-from ..rows import GOAL, GRIPPER, HAND, JOINTS, MECHANISM, MECHANISM_TIP, NEXT_GOAL, OBJECT, ORIGIN, TCP, Shape, Stage
+from ..rows import GOAL, HAND, JOINTS, MECHANISM, MECHANISM_TIP, NEXT_GOAL, OBJECT, ORIGIN, TCP, Shape, Stage
 from . import button, drawer, objects
-from .grasping import GENTLE, grasp, held, lifted
+from .grasping import GENTLE, OPEN, grasp, held, lifted
 
 _REST = objects.PUCK_HEIGHT / 2
 _SPREAD = (0.01, 0.01, 0.0)
@@ -33,8 +33,8 @@ _CLEAR = Stage(HAND, MECHANISM, 0.0, (0.0, 0.0, 0.12), weights=(3, 0, 1), relati
 """The hand is above the handle, or beside it on the side where the cube is."""
 _AJAR = 0.05
 """Metres by which the drawer is open at the start."""
-_OPENED, _FILLED, _DROPPED = 2, 6, 7
-"""Stages passed once the drawer is open, the cube over it, the cube in it."""
+_OPENED, _FILLED = 2, 6
+"""Stages passed once the drawer is open, the cube over it."""
 
 
 def _put_in_drawer(factors: Mapping[str, Array]) -> Task:
@@ -59,7 +59,7 @@ def _put_in_drawer(factors: Mapping[str, Array]) -> Task:
                 held(objects.CUBE),
                 lifted(0.06),
                 Stage(OBJECT, MECHANISM_TIP, tolerance=0.035, weights=(1, 1, 0), scale=0.3, in_turn=True),
-                Stage(OBJECT, MECHANISM_TIP, 0.06, (0.0, 0.0, -0.02), scale=0.15, required=True, in_turn=True),
+                Stage(OBJECT, MECHANISM_TIP, 0.085, (0, 0, -0.02), (1, 1, 2), scale=0.15, required=True, in_turn=True),
                 Stage(JOINTS, ORIGIN, 0.0, (-0.03, 0.0, 0.0), (1, 0, 0), BEYOND, required=True),
             ),
         ),
@@ -117,7 +117,8 @@ FAMILIES = (
         arena="tabletop",
         version=1,
         description=(
-            "Open the drawer at x {drawer_x:.2f} m, which is ajar, put the cube {aside:.2f} m to the right of it in it, and close it."
+            "Open the drawer at x {drawer_x:.2f} m, which is ajar, put the cube that stands {aside:.2f} m to the right "
+            "of it in it, and close it."
         ),
         factors=(
             *_DRAWER.factors,
@@ -142,10 +143,7 @@ FAMILIES = (
                 Waypoint(ORIGIN, (0.0, 0.0, 0.25), lifted(0.13), effort=GENTLE, gain=25.0, blend=(0, 0, 1)),
                 Waypoint(MECHANISM_TIP, (0.0, 0.0, 0.09), subject=OBJECT, effort=GENTLE, gain=12.0),
             ),
-            *until(
-                rows.passed(_DROPPED),
-                Waypoint(MECHANISM_TIP, (0.0, 0.0, 0.14), effort=-1.0),
-            ),
+            Waypoint(MECHANISM_TIP, (0.0, 0.0, 0.14), OPEN),
             Waypoint(MECHANISM, (0.0, 0.005, 0.11), Stage(HAND, MECHANISM, 0.03, (0, 0.005, 0), (1, 1, 0)), gain=25.0),
             Waypoint(MECHANISM, (0.0, 0.005, -0.01), Stage(HAND, MECHANISM, 0.03, weights=(0, 0, 1)), gain=25.0),
             Waypoint(MECHANISM, (0.0, 0.15, -0.01), gain=25.0),
@@ -191,7 +189,7 @@ FAMILIES = (
         accept=rows.apart(0.15),
         expert=(
             *until(rows.passed(2), *grasp(objects.PUCK_WIDTH, x=-0.003), Waypoint(GOAL, (0.0, 0.0, 0.04), effort=0.6)),
-            Waypoint(HAND, (0.0, 0.0, 0.0), Stage(GRIPPER, ORIGIN, 0.0, (0.08, 0.0, 0.0), (1, 0, 0), BEYOND)),
+            Waypoint(HAND, (0.0, 0.0, 0.0), OPEN),
             Waypoint(NEXT_GOAL, (0.0, 0.0, 0.045)),
         ),
     ),
