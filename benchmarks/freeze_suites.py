@@ -32,6 +32,11 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+def varied(families: tuple[str, ...]) -> tuple[str, ...]:
+    """The varied families of these."""
+    return tuple(f"varied-{family}" for family in families)
+
+
 MT10 = names("""
     reach push pick-place door-open drawer-open drawer-close button-press-topdown peg-insert-side window-open
     window-close
@@ -78,12 +83,31 @@ ML_LOCO_TEST = names("""
     stepping_stones_cylinder staircase_climbing agility_poles balance_beam
 """)
 ML_LOCO_TRAIN = tuple(name for name in (*QUADRUPED, *PARKOUR) if name not in ML_LOCO_TEST)
+GOALS = names("""
+    drawer-open-to door-open-to dial-turn-to lever-lift-to faucet-turn-to handle-press-to
+    place-left-of place-behind stack put-in-box put-in-drawer press-then-push push-and-return
+    reach-in-order touch-in-order push-in-order sort-two
+    reach-switch push-switch pick-place-switch reach-relay
+    reach-avoid push-avoid pick-place-avoid push-among pick-one-of-two
+""")
 
-
-# One constant action solves many of their tasks, whatever the variation.
-BLIND = names("drawer-close door-close button-press-wall handle-press handle-press-side coffee-button")
-PROC_TEST = names("push-back door-unlock faucet-close plate-slide-side shelf-place lever-pull window-close stick-pull")
-PROC_TRAIN = tuple(name for name in MT50 if name not in (*BLIND, *PROC_TEST))[:32]
+PROC_TEST = (
+    *varied(names("push-back door-unlock shelf-place lever-pull window-close")),
+    *names("dial-turn-to stack touch-in-order"),
+)
+PROC_TRAIN = (
+    *varied(
+        names("""
+        reach push pick-place door-open drawer-open button-press-topdown peg-insert-side window-open coffee-pull
+        disassemble pick-place-wall basketball stick-push faucet-open hand-insert sweep-into bin-picking box-close
+        plate-slide soccer
+        """)
+    ),
+    *names("""
+    drawer-open-to door-open-to faucet-turn-to place-left-of put-in-box press-then-push reach-in-order push-in-order
+    push-switch pick-place-switch push-avoid pick-one-of-two
+    """),
+)
 PROC_LOCO_TEST = names("""
     quadruped-payload quadruped-slippery quadruped-push-box box_jump_uneven stepping_stones_cylinder staircase_climbing
     agility_poles balance_beam walker-hurdles humanoid-stairs sideways_ramp stepping_stones_randomly_arranged
@@ -94,7 +118,7 @@ BODY = names("""
     base_mass limb_mass thigh_length shin_length strength
 """)
 """Factors that make the robot another one."""
-SHUFFLES = names("layout joint side")
+SHUFFLES = names("layout joint side order")
 """Factors whose values are no matter of more or less."""
 
 
@@ -165,15 +189,11 @@ ML25_SAYS = (
 )
 ML_LOCO_SAYS = "Twenty-four families of the quadruped to train on, ten held out, goals hidden"
 PROC_SAYS = (
-    "Thirty-two varied tabletop families to train on, splits ever further from training, eight families held out"
+    "Thirty-two tabletop families to train on, twenty varied and twelve of further kinds of goal, splits ever further "
+    "from training, eight families held out"
 )
 PROC_LOCO_SAYS = "Thirty-two legged families to train on, splits ever further from training, twelve held out"
 PROC_ALL_SAYS = "Sixty-four families of all arenas to train on, splits ever further from training, twenty held out"
-
-
-def varied(families: tuple[str, ...]) -> tuple[str, ...]:
-    """The varied families of these."""
-    return tuple(f"varied-{family}" for family in families)
 
 
 LIST = (
@@ -181,7 +201,8 @@ LIST = (
     shown(
         "STARTER-ALL", "The families of STARTER and walker-walk: arms and legs", (*STARTER, "walker-walk"), train=100
     ),
-    *(shown(f"MT1/{name}", f"One family: {name}", (name,)) for name in LEGGED),
+    *(shown(f"MT1/{name}", f"One family: {name}", (name,)) for name in (*LEGGED, *GOALS)),
+    shown("GOALS26", "Continuous and relative goals, sequences, order, goals that change, places not to enter", GOALS),
     shown("LOCO20", "MTBench's twenty parkour terrains", PARKOUR),
     shown("LOCO-MT", "All forty-four legged families, goals shown", LEGGED),
     meta("ML-LOCO", ML_LOCO_SAYS, ML_LOCO_TRAIN, ML_LOCO_TEST, horizons=(600, 600), keep_open=True),
@@ -193,14 +214,14 @@ LIST = (
     multi_task("MT50", "All fifty families of Meta-World v3, goals shown", MT50),
     meta("ML10", "Ten families to train on, five held out, goals hidden", ML10_TRAIN, ML10_TEST),
     meta("ML25", ML25_SAYS, ML25_TRAIN, ML25_TEST),
-    procedural("Proc-1K", PROC_SAYS, varied(PROC_TRAIN), varied(PROC_TEST), 32, 8),
-    procedural("Proc-8K", PROC_SAYS, varied(PROC_TRAIN), varied(PROC_TEST), 256, 16),
+    procedural("Proc-1K", PROC_SAYS, PROC_TRAIN, PROC_TEST, 32, 8),
+    procedural("Proc-8K", PROC_SAYS, PROC_TRAIN, PROC_TEST, 256, 16),
     procedural("Proc-Loco-1K", PROC_LOCO_SAYS, PROC_LOCO_TRAIN, PROC_LOCO_TEST, 32, 8),
     procedural(
         "Proc-All-4K",
         PROC_ALL_SAYS,
-        (*varied(PROC_TRAIN), *PROC_LOCO_TRAIN),
-        (*varied(PROC_TEST), *PROC_LOCO_TEST),
+        (*PROC_TRAIN, *PROC_LOCO_TRAIN),
+        (*PROC_TEST, *PROC_LOCO_TEST),
         64,
         8,
     ),

@@ -507,9 +507,9 @@ def initial(
     joint_speeds: Sequence[Any] = (0.0, 0.0, 0.0),
     hand_spread: Sequence[float] = (0.02, 0.02, 0.02),
     further: Sequence[Sequence[Any]] = (),
-    further_spread: Sequence[float] = (0.0, 0.0, 0.0),
+    further_spread: Sequence[Sequence[float]] = (),
 ) -> Initial:
-    """Writes the distribution of the initial state; `further` objects all have the same spread."""
+    """Writes the distribution of the initial state: `further` objects each with a place and, if any, a spread."""
     return Initial(
         hand=vector(hand),
         hand_spread=vector(hand_spread),
@@ -522,16 +522,12 @@ def initial(
     )
 
 
-def _further_initial(places: Sequence[Sequence[Any]], spread: Sequence[float]) -> FurtherInitial:
+def _further_initial(places: Sequence[Sequence[Any]], spreads: Sequence[Sequence[float]]) -> FurtherInitial:
     if not places:
         return FurtherInitial()
-    missing = len(FURTHER) - len(places)
-    nothing = [(0.0, 0.0, 0.0)] * missing
-    return FurtherInitial(
-        there=constant([True] * len(places) + [False] * missing, bool),
-        pos=stacked([vector(place) for place in (*places, *nothing)]),
-        spread=stacked([vector(width) for width in (*[spread] * len(places), *nothing)]),
-    )
+    there = np.arange(len(FURTHER)) < len(places)
+    rows = ([*given, *[(0.0, 0.0, 0.0)] * (len(FURTHER) - len(given))] for given in (places, spreads))
+    return FurtherInitial(there, *(stacked([vector(row) for row in some]) for some in rows))
 
 
 def goal(

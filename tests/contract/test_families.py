@@ -129,7 +129,10 @@ def test_observations_tell_what_changes(arena, walks):
         varies = np.ptp(frames[:, mine], axis=(0, 1)) > 0.0
         assert varies[:4].all() and varies[4:7].any(), name
         goals = np.ptp(np.asarray(rows.goal.point)[mine], axis=0) > 0.0
-        np.testing.assert_array_equal(varies[36:], goals, err_msg=name)
+        if np.asarray(rows.goal.rules.relative)[mine].any():
+            assert varies[36:38].all(), name
+        else:
+            np.testing.assert_array_equal(varies[36:39], goals, err_msg=name)
         second = np.asarray(rows.goal.observed)[mine, 1] != nothing
         assert frames[:, mine, 11:14].any() == second.any(), name
 

@@ -13,7 +13,9 @@ from mtbench.errors import UsageError
 from mtbench.tasks.tabletop.taskfile import expressions
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "tasks").glob("*.toml"))
-WALL = next(path for path in EXAMPLES if path.stem == "lift-over-wall").read_text()
+WALL, BESIDE = (
+    next(path for path in EXAMPLES if path.stem == stem).read_text() for stem in ("lift-over-wall", "beside-and-back")
+)
 
 BAD = """
 name = "bad"
@@ -95,6 +97,25 @@ def test_a_fault_alone(change, fault):
 
 
 @pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (("[second]", "[third]"), "third: expected [second] too"),
+        (("[second]", "[third]"), "goal.beside: 'second' needs [second]"),
+        (("next = [0.0, 0.6, 0.25]", ""), "stages[2].anchor: 'next_goal' needs [goal.next]"),
+        (('seen = "next_goal"', 'seen = "third"'), "rules.seen: 'third' needs [third]"),
+        (("hold = 5", 'switch_stage = "back"'), "rules.switch_stage: 'back', expected one of place"),
+        (
+            ("hold = 5", 'zone = { centre = [0, 0, 0], half = [1, 1, "size"] }'),
+            "rules.zone.half[2]: unknown factor 'size'",
+        ),
+    ],
+)
+def test_a_fault_of_rules_alone(change, fault):
+    with pytest.raises(UsageError, match=re.escape(fault)):
+        taskfile.define(BESIDE.replace(*change, 1), "beside.toml")
+
+
+@pytest.mark.parametrize(
     "text", ["x.y", "(lambda: 1)()", "'a' * 9", "[1]", "x if x else 1", "1 +", "True", "f(x)", "-" * 300]
 )
 def test_an_expression_is_arithmetic_and_nothing_else(text):
@@ -112,7 +133,7 @@ def test_expressions_count_as_python_does():
 
 def test_documented_files_can_be_done_and_live_on_in_suites(tmp_path):
     families = [taskfile.load(path) for path in EXAMPLES]
-    assert len(families) == 3 and taskfile.load(EXAMPLES[0]).name == families[0].name
+    assert len(families) == 4 and taskfile.load(EXAMPLES[0]).name == families[0].name
     found = feasibility.check(families[0], tasks=4)
     assert found.possible and found.solved == 4
     wanted = plan.custom([family.name for family in families], name="own", tasks={"train": 2, "iid": 2})
@@ -129,4 +150,7 @@ def test_documented_files_can_be_done_and_live_on_in_suites(tmp_path):
 def test_what_cannot_begin_is_told():
     inside = WALL.replace('name = "lift-over-wall"', 'name = "inside"').replace("at = [0.0, 0.72,", "at = [0.0, 0.6,")
     found = feasibility.check(taskfile.define(inside, "inside.toml"), tasks=2)
+    assert found.possible is False and "inside each other" in next(iter(found.faults.values()))
+    both = BESIDE.replace('"beside-and-back"', '"both"').replace('["block_x", 0.78, 0.025]', '["puck_x", 0.61, 0.025]')
+    found = feasibility.check(taskfile.define(both, "both.toml"), tasks=2)
     assert found.possible is False and "inside each other" in next(iter(found.faults.values()))

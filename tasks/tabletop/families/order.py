@@ -29,7 +29,7 @@ def two_pucks(factors: Mapping[str, Array]) -> dict:
             object=(factors["object_x"], factors["object_y"], _REST),
             object_spread=_SPREAD,
             further=[(factors["second_x"], factors["second_y"], _REST)],
-            further_spread=_SPREAD,
+            further_spread=[_SPREAD],
         ),
         "family": 0,
     }

@@ -56,11 +56,35 @@ def waypoint(entry: WaypointEntry) -> Waypoint:
         target=rows.QUANTITIES.index(entry.to),
         offset=_numbers(entry.offset, {}),
         arrived=_condition(entry.until, {}) if entry.until else None,
+        done=_condition(entry.done, {}) if entry.done else None,
         effort=entry.effort,
         gain=entry.gain,
         blend=entry.blend,
         subject=rows.QUANTITIES.index(entry.subject),
     )
+
+
+def _stages(file: TaskFile, factors: Mapping[str, Any]) -> dict[str, Any]:
+    """Stages and rules, as `rows.goal` takes them."""
+    number, numbers = partial(_number, factors=factors), partial(_numbers, factors=factors)
+    ordered, rules = in_order(file.stages), file.rules
+    table = [_condition(s, factors, scale=s.scale, required=s.required, in_turn=s.in_turn) for s in ordered]
+    told: dict[str, Any] = {
+        "relative": file.goal.beside is not None,
+        "hold": rules.hold,
+        "order": number(rules.order),
+        "switch_step": number(rules.switch_step),
+    }
+    if file.goal.next:
+        told["next"] = numbers(file.goal.next)
+    if rules.switch_stage:
+        told["switch_stage"] = 1 + [stage.name for stage in ordered].index(rules.switch_stage)
+    if rules.seen:
+        told["seen"] = rows.QUANTITIES.index(rules.seen)
+    if zone := rules.zone:
+        told["zone"] = (numbers(zone.centre), numbers(zone.half))
+        told |= {"zone_of": [rows.QUANTITIES.index(name) for name in zone.of], "zone_ends": zone.ends}
+    return rows.staged(*table, **told)
 
 
 def build(file: TaskFile, factors: Mapping[str, Any]) -> Task:
@@ -88,18 +112,25 @@ def build(file: TaskFile, factors: Mapping[str, Any]) -> Task:
         scene |= {name: joint(getattr(moving, name)) for name in ("slide", "slide2", "hinge")}
         start["joints"] = numbers(moving.start)
         observed[1 if file.object else 0] = rows.MECHANISM
-    ordered = in_order(file.stages)
-    table = [_condition(s, factors, scale=s.scale, required=s.required) for s in ordered]
+    if further := [body for body in (file.second, file.third) if body]:
+        scene["further"] = [
+            rows.Body([shape(entry) for entry in body.shapes], number(body.mass), number(body.friction))
+            for body in further
+        ]
+        start["further"] = [numbers(body.at) for body in further]
+        start["further_spread"] = [body.spread for body in further]
+    if file.second and rows.ORIGIN in observed:
+        observed[observed.index(rows.ORIGIN)] = rows.SECOND
     return Task(
         scene=rows.scene(**scene),
         initial=rows.initial(**start),
         goal=rows.goal(
             point=numbers(file.goal.at),
-            stages=rows.stages(*table),
+            **_stages(file, factors),
             observed=observed,
             hand_low=file.goal.hand_low,
             hand_high=file.goal.hand_high,
-            second_orientation=rows.WXYZ if file.object and file.mechanism else rows.ZEROS,
+            second_orientation=rows.ZEROS if observed[1] == rows.ORIGIN else rows.WXYZ,
             object_point=numbers(file.goal.object_point),
             object_tip=numbers(file.goal.object_tip),
             mechanism_point=numbers(file.goal.mechanism_point),

@@ -11,14 +11,21 @@ from mtbench.errors import UsageError, unknown_name
 
 from .. import rows
 from . import expressions
-from .schema import Entry, StageEntry, TaskFile
+from .schema import ConditionEntry, Entry, StageEntry, TaskFile
 
 _WORDS = frozenset(
     ["arena", "name", "description", "factors", "colour", "along", "subject", "anchor", "relation", "after", "to"]
+    + ["beside", "switch_stage", "seen", "of"]
 )
 """Entries that are no numbers."""
-_OF_BODY = {"object": ("object", "object_tip"), "mechanism": ("mechanism", "mechanism_tip", "joints")}
-"""Quantities that tell nothing where the file has no such body."""
+_OF_BODY = {
+    "object": ("object", "object_tip"),
+    "mechanism": ("mechanism", "mechanism_tip", "joints"),
+    "second": ("second", "lead", "follow"),
+    "third": ("third",),
+    "goal.next": ("next_goal", "shown_goal"),
+}
+"""Quantities that tell nothing where the file has no such entry."""
 
 
 def faults(file: TaskFile) -> Iterator[str]:
@@ -48,7 +55,7 @@ def faults(file: TaskFile) -> Iterator[str]:
         yield f"description: {{{error}}} is no factor, expected {{name}} or {{name:.2f}} of one"
     yield from _slots(file)
     yield from _bodies(file)
-    yield from _order(file.stages)
+    yield from _order(file.stages, file.rules.switch_stage)
     for index, entry in enumerate(file.expert[:-1]):
         if entry.until is None:
             yield f"expert[{index}].until: is missing: only the last waypoint never ends"
@@ -73,6 +80,8 @@ def _slots(file: TaskFile) -> Iterator[str]:
         "object.shapes": ("free", file.object.shapes if file.object else ()),
         "mechanism.shapes": ("mechanism", file.mechanism.shapes if file.mechanism else ()),
         "fixtures": ("fixtures", file.fixtures),
+        "second.shapes": ("second", file.second.shapes if file.second else ()),
+        "third.shapes": ("third", file.third.shapes if file.third else ()),
     }
     for place, (slot, shapes) in bodies.items():
         for kind, room in rows.CAPACITY[slot].items():
@@ -82,19 +91,34 @@ def _slots(file: TaskFile) -> Iterator[str]:
 
 def _bodies(file: TaskFile) -> Iterator[str]:
     """Quantities of bodies that the file does not have, and a mechanism that cannot move."""
-    missing = {quantity: body for body, own in _OF_BODY.items() if getattr(file, body) is None for quantity in own}
-    conditions = {f"stages[{i}]": stage for i, stage in enumerate(file.stages)}
-    conditions |= {f"expert[{i}].until": w.until for i, w in enumerate(file.expert) if w.until}  # type: ignore[misc]
+    there = {"goal.next": file.goal.next is not None} | {
+        body: getattr(file, body) is not None for body in ("object", "mechanism", *rows.FURTHER)
+    }
+    missing = {quantity: body for body, own in _OF_BODY.items() if not there[body] for quantity in own}
+    conditions: dict[str, ConditionEntry] = {f"stages[{i}]": stage for i, stage in enumerate(file.stages)}
+    for i, waypoint in enumerate(file.expert):
+        ends = {"until": waypoint.until, "done": waypoint.done}
+        conditions |= {f"expert[{i}].{name}": end for name, end in ends.items() if end}
     used = [(f"{place}.{name}", getattr(c, name)) for place, c in conditions.items() for name in ("subject", "anchor")]
     used += [(f"expert[{i}].{name}", getattr(w, name)) for i, w in enumerate(file.expert) for name in ("to", "subject")]
+    used += [("rules.zone.of", quantity) for quantity in (file.rules.zone.of if file.rules.zone else ())]
+    used += [("rules.seen", file.rules.seen)] if file.rules.seen else []
     for place, quantity in used:
         if quantity in missing:
             yield f"{place}: '{quantity}' needs [{missing[quantity]}], which the file does not have"
+    if file.third and not file.second:
+        yield "third: expected [second] too: objects are counted from the first"
+    if file.second and not file.object:
+        yield "second: expected [object] too: objects are counted from the first"
+    if file.goal.beside and not file.second:
+        yield "goal.beside: 'second' needs [second], which the file does not have"
+    if (file.rules.switch_step or file.rules.switch_stage) and not file.goal.next:
+        yield "rules: a switch needs goal.next, which the file does not have"
     if file.mechanism and not (file.mechanism.slide or file.mechanism.slide2 or file.mechanism.hinge):
         yield "mechanism: has no joint, expected slide, slide2 or hinge (what never moves is a fixture)"
 
 
-def _order(stages: Sequence[StageEntry]) -> Iterator[str]:
+def _order(stages: Sequence[StageEntry], switch: str | None) -> Iterator[str]:
     """Stages named twice, after something unknown, or in a circle; none that success needs."""
     known = [stage.name for stage in stages]
     for index, stage in enumerate(stages):
@@ -103,6 +127,10 @@ def _order(stages: Sequence[StageEntry]) -> Iterator[str]:
         for other in stage.after:
             if other not in known:
                 yield f"stages[{index}].after: {unknown_name('stage', other, known)}"
+    turns = [stage.name for stage in stages if stage.in_turn]
+    if switch and switch not in turns:
+        expected = f"one of {', '.join(turns)}" if turns else "a stage with in_turn = true"
+        yield f"rules.switch_stage: '{switch}', expected {expected}"
     try:
         in_order(stages)
     except CycleError as error:

@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mtbench.stages import MAX_STAGES
-
 from ...scenery import COLOURS
 from .. import rows
 from ..expert import MAX_WAYPOINTS
+from ..rules import MAX_ROWS
 
 Number = float | str
 Point = tuple[Number, Number, Number]
@@ -62,8 +61,8 @@ class ShapeEntry(Entry):
         return rows.BOX if self.box is not None else rows.SPHERE if self.sphere is not None else rows.CAPSULE
 
 
-class ObjectEntry(Entry):
-    """The free object."""
+class FurtherEntry(Entry):
+    """A free object beside the first."""
 
     shapes: Annotated[tuple[ShapeEntry, ...], Field(min_length=1)]
     at: Point
@@ -71,6 +70,11 @@ class ObjectEntry(Entry):
     """Half widths of the box in which it starts, from episode to episode."""
     mass: Number = 0.1
     friction: Number = 1.0
+
+
+class ObjectEntry(FurtherEntry):
+    """The free object."""
+
     turns: bool = True
     """Whether it can turn over."""
 
@@ -117,6 +121,8 @@ class StageEntry(ConditionEntry):
     after: tuple[str, ...] = ()
     scale: Annotated[float, Field(gt=0)] = 0.15
     required: bool = False
+    in_turn: bool = False
+    """Counts for good once it holds while all before it do or did; success needs it to have."""
 
 
 class WaypointEntry(Entry):
@@ -125,6 +131,8 @@ class WaypointEntry(Entry):
     to: Literal[rows.QUANTITIES]  # type: ignore[valid-type]
     offset: Point = (0.0, 0.0, 0.0)
     until: ConditionEntry | None = None
+    done: ConditionEntry | None = None
+    """Passed over where this holds."""
     effort: Annotated[float, Field(ge=-1, le=1)] = -1.0
     gain: Annotated[float, Field(gt=0)] = 10.0
     blend: Plain = (1.0, 1.0, 1.0)
@@ -135,12 +143,42 @@ class GoalEntry(Entry):
     """What is to be reached, and which points of the bodies are seen and judged."""
 
     at: Point
+    beside: Literal["second"] | None = None
+    """The object from which `at` is an offset."""
+    next: Point | None = None
+    """A second goal."""
     object_point: Point = (0.0, 0.0, 0.0)
     object_tip: Point = (0.0, 0.0, 0.0)
     mechanism_point: Point = (0.0, 0.0, 0.0)
     mechanism_tip: Point = (0.0, 0.0, 0.0)
     hand_low: Plain = (-0.5, 0.4, 0.05)
     hand_high: Plain = (0.5, 1.0, 0.5)
+
+
+class ZoneEntry(Entry):
+    """A box that may not be entered."""
+
+    centre: Point
+    half: Point
+    """Half sizes."""
+    of: tuple[Literal[rows.QUANTITIES], Literal[rows.QUANTITIES]] = ("hand", "tcp")  # type: ignore[valid-type]
+    ends: bool = False
+    """Whether to enter it ends the episode; else it only cannot be a success any more."""
+
+
+class RulesEntry(Entry):
+    """What decides beside stages; see `rules.Rules`."""
+
+    hold: Annotated[int, Field(ge=0)] = 0
+    order: Number = 0
+    """Which free object is `lead`: the first (0) or the second (1)."""
+    switch_step: Number = 0
+    """Control step from which on the next goal is shown; 0 for never."""
+    switch_stage: str | None = None
+    """The stage in turn after which it is."""
+    seen: Literal[rows.QUANTITIES] | None = None  # type: ignore[valid-type]
+    """A third quantity that is observed."""
+    zone: ZoneEntry | None = None
 
 
 class TaskFile(Entry):
@@ -153,10 +191,13 @@ class TaskFile(Entry):
     """A sentence; `{factor}` stands for a factor's value."""
     factors: dict[str, FactorEntry] = {}
     object: ObjectEntry | None = None
+    second: FurtherEntry | None = None
+    third: FurtherEntry | None = None
     mechanism: MechanismEntry | None = None
     fixtures: tuple[ShapeEntry, ...] = ()
     hand: Point = rows.HAND_START
     """Where the hand starts."""
     goal: GoalEntry
-    stages: Annotated[tuple[StageEntry, ...], Field(min_length=1, max_length=MAX_STAGES)]
+    stages: Annotated[tuple[StageEntry, ...], Field(min_length=1, max_length=MAX_ROWS)]
+    rules: RulesEntry = RulesEntry()
     expert: Annotated[tuple[WaypointEntry, ...], Field(max_length=MAX_WAYPOINTS)] = ()
