@@ -26,6 +26,8 @@ class Episode:
     return_: jax.Array
     progress: jax.Array
     length: jax.Array
+    solved_at: jax.Array
+    """Control steps until it first succeeded; 0 if it never did."""
     diverged: jax.Array
     """The simulation broke down, and not because of the policy's action."""
     failure: jax.Array
@@ -76,19 +78,21 @@ def play(
         earlier = memory.carry, memory.last.then(timestep, task_begins=False)
         carry, timestep = jax.tree.map(partial(jnp.where, memory.begun), earlier, (carry, timestep))
     zero, count, no = jnp.zeros(()), jnp.zeros((), jnp.int32), jnp.zeros((), bool)
-    start = Episode(no, no, zero, timestep.progress, length=count, diverged=no, failure=count)
+    start = Episode(no, no, zero, timestep.progress, length=count, solved_at=count, diverged=no, failure=count)
 
     def step(loop, index):
         state, timestep, memory, episode, over = loop
         thought, action = act(env, policy, jax.random.fold_in(own, index), memory.carry, timestep)
         reason = failure(policy, thought, action[: env.arena.action_size])
         state, timestep = env.step(state, action)
+        success = timestep.success_any & (reason == 0)
         latest = Episode(
-            success=timestep.success_any & (reason == 0),
+            success=success,
             success_final=timestep.success,
             return_=timestep.episode_return,
             progress=jnp.maximum(episode.progress, timestep.progress),
             length=timestep.episode_length,
+            solved_at=jnp.where(success & (episode.solved_at == 0), timestep.episode_length, episode.solved_at),
             diverged=timestep.diverged & (reason == 0),
             failure=reason,
         )

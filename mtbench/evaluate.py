@@ -214,5 +214,6 @@ def _table(
             "diverged": figures.diverged,
             "adaptation": [level for _, _, level in rows],
             "failure": [failure_reason(policy, number) for number in figures.failure.tolist()],
+            "solved_at": pl.Series(figures.solved_at.astype(np.int64)).replace(0, None),
         }
     )

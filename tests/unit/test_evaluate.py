@@ -74,6 +74,20 @@ def test_what_is_not_finite_is_told_of_its_task_alone(suite, envs):
     assert not table["diverged"].any(), "it is the policy that broke down"
 
 
+def test_the_step_of_the_first_success_is_told(suite):
+    def played(horizon):
+        protocol = replace(suite.protocols["ours"], horizon=horizon)
+        own = replace(suite, horizon=horizon, protocols={"ours": protocol})
+        return evaluate(own.envs("mujoco"), own, own.expert(), name="expert")
+
+    long = played(60)
+    assert long["success"].all() and long["solved_at"].min() > 1
+    cut = int(long["solved_at"].median())
+    short = played(cut)
+    assert short["success"].to_list() == (long["solved_at"] <= cut).to_list()
+    assert short["solved_at"].is_null().to_list() == (~short["success"]).to_list() and not short["success"].all()
+
+
 def toward(seen):
     """NumPy, and fails where the goal is on the left."""
     if (seen.observation[:, -3] < 0).any():
