@@ -37,6 +37,7 @@ lint: setup
 # The README's pictures and video: every family, and oracles on their ground.
 pictures: setup
 	@$(BIN)/mtbench render MT50 --stills docs/images/families.png --force
+	@$(BIN)/mtbench render GOALS26 --stills docs/images/goals.png --columns 6 --force
 	@$(BIN)/mtbench render LOCO-MT --stills docs/images/legs.png --columns 4 --force
 	@$(BIN)/mtbench render LOCO-MT --out docs/images/legs.webp --families $(SHOWN) \
 		--rows 2 --columns 4 --width 240 --height 180 --seconds 8 --fps 12 --force

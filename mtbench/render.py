@@ -180,7 +180,8 @@ def close_up(model: mujoco.MjModel, configurations: np.ndarray) -> mujoco.MjvCam
     for qpos in configurations:
         data.qpos[:] = qpos
         mujoco.mj_forward(model, data)
-        points += [data.geom_xpos[moving] - margin, data.geom_xpos[moving] + margin, data.site_xpos]
+        marks = data.site_xpos[model.site_group < _HIDDEN]
+        points += [data.geom_xpos[moving] - margin, data.geom_xpos[moving] + margin, marks]
     low, high = np.concatenate(points).min(0), np.concatenate(points).max(0)
     radius = np.linalg.norm(high - low) / 2
     backwards = data.cam("main").xmat.reshape(3, 3)[:, 2]

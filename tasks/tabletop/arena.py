@@ -299,14 +299,17 @@ class Tabletop:
 
     def _mark(self, compiled: mujoco.MjModel, task: Task) -> None:
         rules = jax.tree.map(np.asarray, task.goal.rules)
-        centre, half = rules.zone
+        (centre, half), goal = rules.zone, compiled.site("goal").id
         if rules.relative:
-            compiled.site_pos[compiled.site("goal").id] += np.asarray(task.initial.further.pos)[0]
-        if rules.next.any():
-            compiled.site_pos[compiled.site("next").id] = rules.next
-        if half.any():
-            compiled.site_pos[compiled.site("zone").id] = centre
-            compiled.site_size[compiled.site("zone").id] = half
+            compiled.site_pos[goal] += np.asarray(task.initial.further.pos)[0]
+        compiled.site_group[goal] = 0 if compiled.site_pos[goal].any() else 4
+        for name, there, pos, size in (
+            ("next", rules.next.any(), rules.next, 0.02),
+            ("zone", half.any(), centre, half),
+        ):
+            if there:
+                mark = compiled.site(name).id
+                compiled.site_pos[mark], compiled.site_size[mark], compiled.site_group[mark] = pos, size, 0
 
     def _paint(self, compiled: mujoco.MjModel, ids: np.ndarray, order: np.ndarray, shapes: rows.Geoms) -> None:
         for geom, k in zip(ids, order, strict=True):

@@ -108,12 +108,13 @@ def dress(compiled: mujoco.MjModel, table_height: float, finger_length: float) -
 
 
 def _marks(spec: mujoco.MjSpec) -> None:
-    """Of the second goal and of the zone: seen only."""
+    """Of the second goal and of the zone, hidden until a task has them: seen only."""
     _material(spec, "next", [0.95, 0.69, 0.25, 0.45], 0.2, 0.2)
     _material(spec, "zone", [0.91, 0.25, 0.2, 0.3], 0.1, 0.1)
     for name, kind in (("next", "SPHERE"), ("zone", "BOX")):
         shape = getattr(mujoco.mjtGeom, f"mjGEOM_{kind}")
-        spec.worldbody.add_site(name=name, type=shape, size=[0.02, 0.02, 0.02], pos=[0, 0, -4], material=name)
+        # Not at the world's origin: MuJoCo would skip the transform, and a task's place be ignored.
+        spec.worldbody.add_site(name=name, type=shape, size=[0.02] * 3, pos=[0, 0, -4], material=name, group=4)
 
 
 _CORNERS = ((-0.64, 0.21), (0.64, 0.21), (-0.64, 0.99), (0.64, 0.99))
