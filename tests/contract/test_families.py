@@ -119,8 +119,8 @@ def test_observations_tell_what_changes(arena, walks):
     if envs["mujoco"].arena.name != "tabletop":
         assert not stuck
         return
-    # No family's second object turns, in Meta-World neither: x, y, z of its quaternion, now and in the frame before.
-    assert stuck <= {15, 16, 17, 33, 34, 35}
+    # Nobody walks into a zone in so few steps.
+    assert stuck <= {49}
     np.testing.assert_array_equal(frames[1:, :, 18:36], frames[:-1, :, :18])
     families = np.array([task_id.family for task_id in ids])
     nothing = envs["mujoco"].arena.quantities.index("origin")
@@ -197,7 +197,8 @@ def test_tasks_are_named_for_ever_and_distinct(name):
     table = np.stack([np.asarray(factors[f.name]) for f in family.factors], 1)
     assert len(np.unique(table, axis=0)) > 9_990
     for column, factor in zip(table.T, family.factors, strict=True):
-        assert column.min() >= factor.low - 1e-6 and column.max() <= factor.high + 1e-6, factor.name
+        edge = 1e-6 * max(1.0, abs(factor.low), abs(factor.high))
+        assert column.min() >= factor.low - edge and column.max() <= factor.high + edge, factor.name
     assert "{" not in family.describe(3) and family.describe(3) == family.describe(3)
     if family.accept is not None:
         assert bool(jax.vmap(family.accept)(factors).all())

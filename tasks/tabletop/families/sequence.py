@@ -31,6 +31,7 @@ def _with_free(row: Task, factors: Mapping[str, Array], shape: Shape) -> rows.Sc
 
 _CLEAR = Stage(HAND, MECHANISM, 0.0, (0.0, 0.0, 0.12), weights=(3, 0, 1), relation=BEYOND)
 """The hand is above the handle, or beside it on the side where the cube is."""
+_STIFFER = 5.0
 _AJAR = 0.05
 """Metres by which the drawer is open at the start."""
 _OPENED, _FILLED = 2, 6
@@ -39,8 +40,10 @@ _OPENED, _FILLED = 2, 6
 
 def _put_in_drawer(factors: Mapping[str, Array]) -> Task:
     row = _DRAWER.build(factors)
+    scene = _with_free(row, factors, objects.cube(factors, colour="coral"))
     return Task(
-        scene=_with_free(row, factors, objects.cube(factors, colour="coral")),
+        # Less smoothly than in drawer-open, so that the drawer stays where the hand leaves it.
+        scene=replace(scene, damping=_STIFFER * scene.damping),
         initial=rows.initial(
             object=(factors["drawer_x"] + factors["aside"], factors["object_y"], objects.CUBE / 2),
             object_spread=_SPREAD,
