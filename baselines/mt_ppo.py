@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import jax
 import jax.numpy as jnp
@@ -118,6 +118,7 @@ class MTPPOConfig:
             "critic_hidden": (all(width >= 1 for width in self.critic_hidden), "widths of at least 1"),
             "activation": (self.activation in networks.ACTIVATIONS, f"one of {', '.join(networks.ACTIVATIONS)}"),
             "initial_std": (self.initial_std > 0, "greater than 0"),
+            "gradients": (self.gradients in get_args(GradientsName), f"one of {', '.join(get_args(GradientsName))}"),
             "gradient_groups": (self.gradient_groups is None or self.gradient_groups >= 1, "at least 1"),
         }
         check_fields(self, rules)

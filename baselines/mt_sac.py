@@ -98,7 +98,7 @@ class MTSACConfig:
         Raises:
           UsageError: a value out of range; names the field, the value and what is allowed.
         """
-        counts = ("total_steps", "num_seeds", "lanes", "rollout_length", "gradient_steps", "batch_size", "n_step")
+        counts = ("total_steps", "num_seeds", "lanes", "rollout_length", "gradient_steps", "batch_size", "n_step", "replay_rows")
         rules = {field: (getattr(self, field) >= 1, "at least 1") for field in counts} | {
             "random_steps": (self.random_steps >= 0, "at least 0"),
             "learning_rate": (self.learning_rate > 0, "greater than 0"),

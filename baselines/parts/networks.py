@@ -307,7 +307,7 @@ def check(name: str, options: Mapping[str, int], *layers: tuple[int, ...]) -> No
     known = options_of(name)
     for option, value in options.items():
         if option not in known:
-            raise unknown_name(f"option of network {name}", option, known)
+            raise unknown_name(f"entry of network_options for {name}", option, known)
         if value < 1:
             raise UsageError(f"network_options: {option} = {value}: must be at least 1")
     for hidden in layers if name in NETWORKS else ():

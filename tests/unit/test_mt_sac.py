@@ -157,18 +157,6 @@ def test_each_family_has_its_action_and_its_temperature():
     assert not np.allclose(*[np.asarray(leaf) for leaf in learnt["log_temperature"]]), "seeds differ"
 
 
-def test_seeds_do_not_depend_on_their_number():
-    """Seed 0 of two is seed 0 of one, where its lanes play the same."""
-    config = replace(SMALL, gradient_steps=2, random_steps=64)
-    probe = Family(lambda observation, action: bump(action, 0.3))
-    _, one, _ = train(config, Probe(16, (probe,)), 4)
-    _, two, _ = train(replace(config, num_seeds=2), Probe(32, (probe,)), 4)
-    first = jax.tree.map(lambda leaf: leaf[0], two.learner.params)
-    alone = jax.tree.map(lambda leaf: leaf[0], one.learner.params)
-    for x, y in zip(jax.tree.leaves(first), jax.tree.leaves(alone), strict=True):
-        np.testing.assert_allclose(x, y, atol=1e-5)
-
-
 def test_bad_configurations():
     for change in ({"n_step": 0}, {"critic": "deep"}, {"target_rate": 0.0}, {"batch_size": 0}):
         with pytest.raises(UsageError, match=next(iter(change))):

@@ -12,7 +12,6 @@ from flax import struct
 
 from mtbench.baselines.parts.memory import MEMORIES, S5
 from mtbench.baselines.rl2 import RL2, RL2Config
-from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, shown
 
 TIME, LANES, WIDTH = 7, 3, 8
@@ -175,11 +174,3 @@ def test_nothing_of_a_task_reaches_the_next():
         policy.act(jax.random.key(0), carry, replace(start, task_begins=jnp.array(False))) for carry in (fresh, used)
     )
     assert (goes_on != unlike).any()
-
-
-def test_bad_configurations():
-    for change in ({"minibatches": 7}, {"memory": "lstm"}, {"episodes_per_task": 0}):
-        with pytest.raises(UsageError, match=next(iter(change))):
-            RL2(replace(SMALL, **change))
-    with pytest.raises(UsageError, match="must have 64 lanes, it has 32"):
-        RL2(SMALL).init(jax.random.key(0), TwoArms(32))

@@ -1,4 +1,4 @@
-"""Specialists learn apart and are scored as one policy."""
+"""Specialists learn apart and act as one policy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from probe import Family, Probe, bump
 
-from mtbench import stored
 from mtbench.baselines.specialists import MTPPOSpecialists, MTPPOSpecialistsConfig
 from mtbench.errors import UsageError
-from mtbench.policy import PolicyInput, Sizes
+from mtbench.policy import PolicyInput
 
 CONFIG = MTPPOSpecialistsConfig(
     num_seeds=2,
@@ -94,17 +93,6 @@ def test_a_specialist_does_not_depend_on_the_others(trained):
     mine, theirs = (algorithm.policy(s, 1) for s in (state, other))
     assert act(mine, 0) == pytest.approx(act(theirs, 0), abs=1e-4)
     assert abs(act(mine, 1) - act(theirs, 1)) > 0.3
-
-
-def test_it_is_stored_as_one_policy(trained, tmp_path, monkeypatch):
-    algorithm, state, _ = trained
-    policies = {seed: algorithm.policy(state, seed) for seed in range(2)}
-    sizes = Sizes(observation=1, context=2, action=1)
-    stored.save_policies(tmp_path, policies, algorithm=algorithm.name, sizes=sizes, suite={})
-    read = stored.find(tmp_path)
-    for seed in range(2):
-        for family in range(2):
-            assert act(read.policy(seed), family) == act(policies[seed], family)
 
 
 def test_what_it_cannot_be_trained_on():
