@@ -12,7 +12,6 @@ depends on how many others run beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, get_args
@@ -24,14 +23,15 @@ from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.errors import UsageError
-from mtbench.policy import PolicyInput, Sizes, shown
+from mtbench.policy import PolicyInput, shown
 
 from .parts import networks
+from .parts.actors import Gaussian, GaussianActor, GaussianPolicy, inputs_of, used_actions
 from .parts.clipping import clipped_loss
 from .parts.gae import gae
 from .parts.gradients import Gradients, GradientsName
 from .parts.keys import fold
-from .parts.networks import Activation, Gaussian, GaussianActor, NetworkName
+from .parts.networks import Activation, NetworkName
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, standardize_by_family
 from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
 
@@ -159,61 +159,6 @@ class State:
     """Updates done. They are counted in place of environment steps, which would overflow 32 bits."""
 
 
-@struct.dataclass
-class MTPPOPolicy:
-    """What a seed has learnt, for one lane; a pytree. Map over lanes with `jax.vmap`."""
-
-    params: Any
-    observations: LayoutMoments
-    actor: GaussianActor = struct.field(pytree_node=False)
-    deterministic: bool = struct.field(pytree_node=False, default=True)
-    """Take the distribution's mode, not a sample."""
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """What `blank` builds it from."""
-        return {
-            "hidden": list(self.actor.hidden),
-            "activation": self.actor.activation,
-            "network": self.actor.network,
-            "network_options": dict(self.actor.options),
-            "layouts": list(self.observations.layouts),
-            "deterministic": self.deterministic,
-        }
-
-    @classmethod
-    def blank(
-        cls,
-        sizes: Sizes,
-        hidden: Sequence[int],
-        activation: Activation,
-        network: NetworkName,
-        network_options: Mapping[str, int],
-        layouts: Sequence[int],
-        deterministic: bool,
-    ) -> MTPPOPolicy:
-        """A policy that has learnt nothing."""
-        actor = GaussianActor(tuple(hidden), sizes.action, sizes.context, activation, 1.0, network, network_options)
-        params = actor.init(jax.random.key(0), jnp.zeros(sizes.observation + sizes.context))
-        return cls(params, LayoutMoments.init(sizes.observation, tuple(layouts)), actor, deterministic)
-
-    def init_carry(self, key: jax.Array) -> tuple[()]:
-        """Nothing is remembered."""
-        return ()
-
-    def act(self, key: jax.Array, carry: tuple[()], seen: PolicyInput) -> tuple[tuple[()], Float[Array, " action"]]:
-        """The action in [-1, 1] for the observation and context of one lane."""
-        inputs = _inputs(self.observations, seen.observation, seen.context)
-        distribution: Any = self.actor.apply(self.params, inputs)
-        noise = 0.0 if self.deterministic else jax.random.normal(key, distribution.mean.shape)
-        return carry, jnp.clip(distribution.sample(noise), -1.0, 1.0)
-
-
-def _inputs(moments: LayoutMoments, observation: Array, context: Array) -> Float[Array, "*batch inputs"]:
-    """What both networks read: the normalised observation and, as it is, the context."""
-    return jnp.concatenate([moments.normalize(observation, context), context], axis=-1)
-
-
 # ── The algorithm ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -267,7 +212,7 @@ class MTPPO:
     config: MTPPOConfig = MTPPOConfig()
     name: ClassVar[str] = "mt-ppo"
     Config: ClassVar[type[MTPPOConfig]] = MTPPOConfig
-    Policy: ClassVar[type[MTPPOPolicy]] = MTPPOPolicy
+    Policy: ClassVar[type[GaussianPolicy]] = GaussianPolicy
 
     def __post_init__(self) -> None:
         """Rejects a bad configuration."""
@@ -309,12 +254,12 @@ class MTPPO:
         """Environment steps that one update takes in each seed."""
         return self.config.lanes * self.config.rollout_length
 
-    def policy(self, state: State, seed: int, deterministic: bool = True) -> MTPPOPolicy:
+    def policy(self, state: State, seed: int, deterministic: bool = True) -> GaussianPolicy:
         """The policy that one of the seeds has learnt."""
         actor, observations = jax.tree.map(
             lambda x: x[seed], (state.learner.params["actor"], state.learner.observations)
         )
-        return MTPPOPolicy(actor, observations, self._actor(*_sizes(actor)), deterministic)
+        return GaussianPolicy(actor, observations, self._actor(*_sizes(actor)), deterministic)
 
     def learnt(self, state: State) -> Learner:
         """What must stay finite."""
@@ -324,7 +269,7 @@ class MTPPO:
         """The critic's estimate of the discounted return to come, in units of reward, [seed * lane]."""
 
         def value_seed(learner: Learner, timestep: Any) -> Array:
-            inputs = _inputs(learner.observations, timestep.observation, timestep.context)
+            inputs = inputs_of(learner.observations, timestep.observation, timestep.context)
             scale = learner.returns.scale[timestep.family] if self.config.scale_rewards else 1.0
             return self._value(learner.params, inputs) * scale
 
@@ -332,8 +277,8 @@ class MTPPO:
 
     def _actor(self, action_size: int, families: int) -> GaussianActor:
         config = self.config
-        sizes = (config.policy_hidden, action_size, families, config.activation, config.initial_std)
-        return GaussianActor(*sizes, config.network, config.network_options)
+        sizes = (config.policy_hidden, action_size, families, config.activation)
+        return GaussianActor(*sizes, config.network, config.network_options, config.initial_std)
 
     def _critic(self, families: int) -> Any:
         sizes = (self.config.critic_hidden, 1, families, 1.0, self.config.activation)
@@ -379,10 +324,10 @@ class MTPPO:
 
         def act(learner: Learner, key: jax.Array, seen: PolicyInput) -> tuple[Array, Array, Array]:
             distribution = self._distribution(
-                learner.params, _inputs(learner.observations, seen.observation, seen.context)
+                learner.params, inputs_of(learner.observations, seen.observation, seen.context)
             )
             action = distribution.sample(jax.random.normal(key, distribution.mean.shape))
-            used = networks.used_actions(env.action_mask, seen.context)
+            used = used_actions(env.action_mask, seen.context)
             return action, distribution.log_prob(action, used), used
 
         def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], Rollout]:
@@ -429,7 +374,7 @@ class MTPPO:
         # The final observation is evaluated at every step, though it matters only where an episode ends: shapes are
         # static, and a pass forward is little beside the gradient steps.
         seen = (rollout.observation, rollout.final_observation)
-        inputs, final_inputs = (_inputs(learner.observations, x, rollout.context) for x in seen)
+        inputs, final_inputs = (inputs_of(learner.observations, x, rollout.context) for x in seen)
         value, next_value = (self._value(learner.params, x) for x in (inputs, final_inputs))
         ends = {"terminated": rollout.terminated, "truncated": rollout.truncated}
         advantage = gae(reward, value, next_value, **ends, discount=config.discount, gae_lambda=config.gae_lambda)

@@ -27,11 +27,11 @@ from jaxtyping import Array, Bool, Float, Int
 from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, Sizes, shown
 
+from .parts.actors import Gaussian, used_actions
 from .parts.clipping import clipped_loss
 from .parts.gae import gae
 from .parts.keys import fold
 from .parts.memory import MEMORIES, MemoryName
-from .parts.networks import Gaussian, used_actions
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, standardize_by_family
 from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
 

@@ -22,7 +22,7 @@ ALGORITHMS = registry.algorithms()
 FAMILIES, SEEDS, LANES = ("reach", "push"), 2, 4
 TINY = {
     **{"num_seeds": SEEDS, "lanes": LANES, "rollout_length": 4, "epochs": 1, "minibatches": 2, "n_step": 2},
-    **{"gradient_steps": 2, "batch_size": 8, "replay_rows": 400, "random_steps": 0},
+    **{"gradient_steps": 2, "batch_size": 8, "replay_steps": 400, "random_steps": 0},
     **{"policy_hidden": (8,), "critic_hidden": (8,), "hidden": 8, "memory_size": 8},
 }
 """What makes an algorithm small, where it has such a field."""

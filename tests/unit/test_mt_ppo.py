@@ -13,8 +13,8 @@ import pytest
 from probe import Family, Probe, bump
 
 from mtbench.baselines.mt_ppo import MTPPO, MTPPOConfig, State
+from mtbench.baselines.parts.actors import Gaussian
 from mtbench.baselines.parts.gae import gae
-from mtbench.baselines.parts.networks import Gaussian
 from mtbench.baselines.parts.normalization import (
     LayoutMoments,
     Moments,

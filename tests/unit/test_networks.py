@@ -70,6 +70,7 @@ def test_families_begin_alike(name):
         ("film", ["Dense_0", "Dense_2"]),
         ("soft-modules", ["Dense_1"]),
         ("care", ["Dense_0"]),
+        ("bro", ["Dense_0"]),
         ("paco", ["Dense_0"]),
         ("moore", ["Dense_0"]),
     ],

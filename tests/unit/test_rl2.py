@@ -12,6 +12,7 @@ from flax import struct
 
 from mtbench.baselines.parts.memory import MEMORIES, S5
 from mtbench.baselines.rl2 import RL2, RL2Config
+from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, shown
 
 TIME, LANES, WIDTH = 7, 3, 8
@@ -174,3 +175,8 @@ def test_nothing_of_a_task_reaches_the_next():
         policy.act(jax.random.key(0), carry, replace(start, task_begins=jnp.array(False))) for carry in (fresh, used)
     )
     assert (goes_on != unlike).any()
+
+
+def test_minibatches_are_of_whole_lanes():
+    with pytest.raises(UsageError, match="minibatches = 7: must divide lanes = 64"):
+        RL2(replace(SMALL, minibatches=7))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from probe import Family, Probe, bump
 
@@ -28,25 +27,9 @@ CONFIG = MTPPOSpecialistsConfig(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Fixed(Probe):
-    """Says of itself what specialists ask for."""
-
-    fixed_families: bool = True
-    show_family: bool = True
-
-    @property
-    def lane_families(self):
-        return np.arange(self.num_lanes) % self.num_families if self.fixed_families else None
-
-    @property
-    def envs(self):
-        return (self,)
-
-
-def opposites(num_lanes: int, best=(0.6, -0.6), **more) -> Fixed:
+def opposites(num_lanes: int, best=(0.6, -0.6), **more) -> Probe:
     families = tuple(Family(lambda seen, action, at=at: bump(action, at)) for at in best)
-    return Fixed(num_lanes, families, **more)
+    return Probe(num_lanes, families, **more)
 
 
 @pytest.fixture(scope="module")
