@@ -49,6 +49,12 @@ class Gaussian:
         """Differential entropy of the entries that are `used`, in nats."""
         return (used * (self.log_std + 0.5 * np.log(2 * np.pi * np.e))).sum(-1)
 
+    def divergence(self, other: Gaussian, used: Float[Array, "*batch action"] | float = 1.0) -> Float[Array, "*batch"]:
+        """Kullback–Leibler divergence to another one, KL(self | other), over the entries that are `used`, in nats."""
+        ratio = jnp.exp(2.0 * (self.log_std - other.log_std))
+        gap = (self.mean - other.mean) * jnp.exp(-other.log_std)
+        return (used * (other.log_std - self.log_std + 0.5 * (ratio + gap**2 - 1.0))).sum(-1)
+
 
 @struct.dataclass
 class Squashed:

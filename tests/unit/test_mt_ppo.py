@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from probe import Family, Probe, bump
 
-from mtbench.baselines.mt_ppo import MTPPO, MTPPOConfig, State
+from mtbench.baselines.mt_ppo import MTPPO, MTPPOConfig
 from mtbench.baselines.parts.actors import Gaussian
 from mtbench.baselines.parts.gae import gae
 from mtbench.baselines.parts.normalization import (
@@ -22,6 +22,7 @@ from mtbench.baselines.parts.normalization import (
     discounted_return,
     standardize_by_family,
 )
+from mtbench.baselines.parts.on_policy import State
 from mtbench.errors import UsageError
 
 SMALL = MTPPOConfig(
