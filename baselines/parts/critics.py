@@ -31,12 +31,13 @@ class Scalar:
 @dataclass(frozen=True)
 class Categorical:
     """A distribution over bins, learnt by cross-entropy (HL-Gauss: Imani & White 2018, arXiv:1806.04613;
-    Farebrother et al. 2024, arXiv:2403.03950). Values are in units of the family's return scale."""
+    Farebrother et al. 2024, arXiv:2403.03950). Values are in units of the family's return scale; what has learnt
+    nothing stands for 0."""
 
     outputs: int = 101
     """Bins."""
-    low: float = -5.0
-    high: float = 15.0
+    low: float = -10.0
+    high: float = 10.0
     spread: float = 0.75
     """Standard deviation of a target's distribution, in widths of a bin."""
 
