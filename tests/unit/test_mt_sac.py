@@ -126,7 +126,7 @@ def test_losses_are_those_of_brax():
     algorithm = MTSAC(replace(SMALL, target_entropy=0.5, initial_temperature=0.3))
     env = Probe(16, (Family(),), action_size=2, observation_size=3)
     keys = iter(jax.random.split(jax.random.key(0), 100))
-    learner = jax.tree.map(lambda x: x[0], algorithm.init(next(keys), env).learner)
+    learner = jax.tree.map(lambda x: x[0], jax.jit(lambda key: algorithm.init(key, env))(next(keys)).learner)
 
     def moved(tree):
         return jax.tree.map(lambda x: x + 0.3 * jax.random.normal(next(keys), x.shape), tree)
@@ -146,7 +146,7 @@ def test_losses_are_those_of_brax():
     now_key, next_key = next(keys), next(keys)
     noise, next_noise = (jax.random.normal(key, (64, 2)) for key in (now_key, next_key))
     target = algorithm._target(learner, batch, next_noise)
-    slope = jax.grad(algorithm._loss, has_aux=True)(learner.params, learner, batch, target, noise)[0]
+    slope = jax.jit(jax.grad(algorithm._loss, has_aux=True))(learner.params, learner, batch, target, noise)[0]
 
     def policy(_, actor, seen):
         inputs = jnp.concatenate([learner.observations.normalize(seen, batch.context), batch.context], -1)
@@ -166,9 +166,9 @@ def test_losses_are_those_of_brax():
     actor, critics, log_alpha = (learner.params[name] for name in ("actor", "critics", "log_temperature"))
     alpha = jnp.exp(log_alpha[0])
     expected = {
-        "actor": jax.grad(actor_loss)(actor, None, critics, alpha, told, now_key),
+        "actor": jax.jit(jax.grad(actor_loss))(actor, None, critics, alpha, told, now_key),
         "critics": jax.tree.map(
-            lambda x: 2 * x, jax.grad(critic_loss)(critics, actor, None, learner.target, alpha, told, next_key)
+            lambda x: 2 * x, jax.jit(jax.grad(critic_loss))(critics, actor, None, learner.target, alpha, told, next_key)
         ),
         # Of the temperature in place of its logarithm: another length, the same sign and zero.
         "log_temperature": jax.grad(alpha_loss)(log_alpha, actor, None, told, now_key) / alpha,
@@ -185,7 +185,7 @@ VALUES = (Family(), Family(truncated=True, horizon=2), Family(truncated=True, ho
 @pytest.mark.parametrize("how", [{}, {"network": "bro", "critic": "categorical", "pessimistic": False}])
 def test_critics_learn_the_value(how):
     # A temperature of next to nothing: the value is the reward's alone.
-    config = replace(SMALL, lanes=24, initial_temperature=1e-6, n_step=3, **how)
+    config = replace(SMALL, lanes=24, batch_size=48, initial_temperature=1e-6, n_step=3, **how)
     algorithm, state, _ = train(config, Probe(24, VALUES), 150)
     learner = jax.tree.map(lambda leaf: leaf[0], state.learner)
     family = jnp.arange(3)
