@@ -182,18 +182,38 @@ VALUES = (Family(), Family(truncated=True, horizon=2), Family(truncated=True, ho
 """A reward of 1 at every step: worth 1 where it is over, 1 / (1 - 0.9) where it is only cut off."""
 
 
+REWARD_ALONE = replace(SMALL, batch_size=48, initial_temperature=1e-6)
+"""Of entropies next to nothing is added to a value."""
+
+
+def values_at_zero(algorithm, state, context):
+    """What the first seed's critics say, in each context, of observation and action 0."""
+    critics, zero = jax.tree.map(lambda x: x[0], state.learner.params["critics"]), jnp.zeros((len(context), 1))
+    batch = Batch(None, context, zero + 1.0, None, None)
+    return algorithm._value(critics, zero, zero, batch)
+
+
 @pytest.mark.parametrize("how", [{}, {"network": "bro", "critic": "categorical", "pessimistic": False}])
 def test_critics_learn_the_value(how):
-    # A temperature of next to nothing: the value is the reward's alone.
-    config = replace(SMALL, lanes=24, batch_size=48, initial_temperature=1e-6, n_step=3, **how)
-    algorithm, state, _ = train(config, Probe(24, VALUES), 150)
-    learner = jax.tree.map(lambda leaf: leaf[0], state.learner)
-    family = jnp.arange(3)
-    context, one = jax.nn.one_hot(family, 3), jnp.ones((3, 1))
-    transition = Transitions(one * 0, one * 0, family * 0.0, family * 0.0, one * 0)
-    batch = Batch(transition, context, one, family, one[:, 0])
-    values = algorithm._value(learner.params["critics"], one * 0, one * 0, batch)
-    np.testing.assert_allclose(values, [1.0, 10.0, 10.0], rtol=0.08)
+    algorithm, state, _ = train(replace(REWARD_ALONE, lanes=24, n_step=3, **how), Probe(24, VALUES), 150)
+    np.testing.assert_allclose(values_at_zero(algorithm, state, jnp.eye(3)), [1.0, 10.0, 10.0], rtol=0.08)
+
+
+def test_families_weigh_the_same_whatever_their_lanes():
+    """Two lanes pay nothing and one pays 1; what cannot tell them apart sees a half."""
+
+    class Hidden(Probe):
+        def reset(self, key):
+            state, timestep = super().reset(key)
+            return state, timestep.replace(context=0.0 * timestep.context)
+
+        def step(self, state, action):
+            state, timestep = super().step(state, action)
+            return state, timestep.replace(context=0.0 * timestep.context)
+
+    env = Hidden(3, (Family(lambda observation, action: 0.0 * action[0]), Family()))
+    algorithm, state, _ = train(replace(REWARD_ALONE, lanes=3), env, 150)
+    np.testing.assert_allclose(values_at_zero(algorithm, state, jnp.zeros((1, 2))), [0.5], atol=0.08)
 
 
 def test_each_family_has_its_action_and_its_temperature():
