@@ -1,67 +1,32 @@
 """Multi-task PPO: one policy and one critic for all tasks of a suite, told apart by their context.
 
 Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347) with generalised advantage estimation
-(Schulman et al. 2015, arXiv:1506.02438). Three things make it multi-task: the context is an input of both
-networks, rewards are divided by a running scale of their family's return, and advantages are standardised
-within each family, so that no family drowns another (the aim of PopArt, arXiv:1809.04474).
-
-The environment keeps its one flat axis of lanes, `num_seeds * lanes` long, seed after seed. Everything that
-learns is written for one seed and mapped over seeds: several trainings are one program, and none of them
-depends on how many others run beside it.
+(Schulman et al. 2015, arXiv:1506.02438). Playing, and what makes it multi-task, is in `parts/on_policy.py`: the
+context is an input of both networks, rewards and advantages are scaled by family. Here is what PPO makes of a rollout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import struct
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array
 
-from mtbench.errors import UsageError
-from mtbench.policy import PolicyInput, Sizes, shown
-
-from .parts import networks
 from .parts.clipping import clipped_loss
-from .parts.gae import gae
 from .parts.gradients import Gradients, GradientsName
 from .parts.keys import fold
-from .parts.networks import Activation, Gaussian, GaussianActor, NetworkName
-from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, standardize_by_family
-from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
-
-# ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
+from .parts.on_policy import Batch, Learner, OnPolicy, OnPolicyConfig
 
 
 @dataclass(frozen=True)
-class MTPPOConfig:
+class MTPPOConfig(OnPolicyConfig):
     """Hyper-parameters of multi-task PPO. The defaults suit two CPU cores."""
 
-    total_steps: int = 10_000_000
-    """Environment steps of each seed, rounded up to whole updates."""
-    num_seeds: int = 1
-    """Trainings that run side by side in one program."""
-    lanes: int = 512
-    """Environments that each seed steps at once."""
-    rollout_length: int = 32
-    """Steps of every lane between two updates."""
-    epochs: int = 4
-    """Passes over each rollout."""
-    minibatches: int = 8
-    """Gradient steps in a pass; must divide lanes * rollout_length."""
-    learning_rate: float = 1e-3
-    """Step size of Adam."""
-    anneal: bool = True
-    """Let the learning rate fall linearly to 0 over total_steps."""
-    discount: float = 0.98
-    """What a reward is worth one step later (γ)."""
-    gae_lambda: float = 0.95
-    """Advantages from the critic alone (0) to rewards as played (1)."""
     clip: float = 0.2
     """How far an update may move the probability of an action, as a ratio."""
     entropy_cost: float = 1e-3
@@ -72,271 +37,32 @@ class MTPPOConfig:
     """Longer gradients are shortened to this length."""
     target_kl: float | None = None
     """Skip the rest of an update once the policy has moved this far, in nats; by default never."""
-    scale_rewards: bool = True
-    """Divide rewards by the running root mean square of their family's discounted return."""
-    advantages_by_family: bool = True
-    """Standardise advantages within each family; otherwise over the whole rollout."""
-    policy_hidden: tuple[int, ...] = (128, 128)
-    """Widths of the policy's hidden layers."""
-    critic_hidden: tuple[int, ...] = (128, 128)
-    """Widths of the critic's hidden layers."""
-    activation: Activation = "tanh"
-    """Non-linearity of both networks."""
-    initial_std: float = 1.0
-    """Standard deviation of the first actions."""
-    network: NetworkName = "multi-head"
-    """How policy and critic tell families apart; multi-head: a last layer for each (docs/baselines/networks.md)."""
-    network_options: dict[str, int] = field(default_factory=dict)
-    """Sizes that a network has of its own, e.g. experts 6; by default those of its paper."""
     gradients: GradientsName = "mean"
     """One gradient of all families, or how theirs are combined (docs/baselines/gradients.md)."""
     gradient_groups: int | None = None
     """Combine gradients of so many groups of families, where one for each is too dear."""
 
-    @property
-    def num_updates(self) -> int:
-        """Calls of `train_step` that make up a training."""
-        return -(-self.total_steps // (self.lanes * self.rollout_length))
-
-    def validate(self) -> None:
-        """Checks every field.
-
-        Raises:
-          UsageError: a value out of range; names the field, the value and what is allowed.
-        """
-        counts = ("total_steps", "num_seeds", "lanes", "rollout_length", "epochs", "minibatches")
-        rules = {name: (getattr(self, name) >= 1, "at least 1") for name in counts} | {
-            "learning_rate": (self.learning_rate > 0, "greater than 0"),
-            "discount": (0 <= self.discount < 1, "at least 0 and less than 1"),
-            "gae_lambda": (0 <= self.gae_lambda <= 1, "from 0 to 1"),
+    def rules(self) -> Mapping[str, tuple[bool, str]]:
+        """Of fields: whether each holds, and what is allowed."""
+        return {
+            **super().rules(),
             "clip": (0 < self.clip < 1, "between 0 and 1"),
             "entropy_cost": (self.entropy_cost >= 0, "at least 0"),
             "value_cost": (self.value_cost >= 0, "at least 0"),
             "max_grad_norm": (self.max_grad_norm > 0, "greater than 0"),
             "target_kl": (self.target_kl is None or self.target_kl > 0, "greater than 0, or None for no limit"),
-            "policy_hidden": (all(width >= 1 for width in self.policy_hidden), "widths of at least 1"),
-            "critic_hidden": (all(width >= 1 for width in self.critic_hidden), "widths of at least 1"),
-            "activation": (self.activation in networks.ACTIVATIONS, f"one of {', '.join(networks.ACTIVATIONS)}"),
-            "initial_std": (self.initial_std > 0, "greater than 0"),
+            "gradients": (self.gradients in get_args(GradientsName), f"one of {', '.join(get_args(GradientsName))}"),
             "gradient_groups": (self.gradient_groups is None or self.gradient_groups >= 1, "at least 1"),
         }
-        check_fields(self, rules)
-        if (batch := self.lanes * self.rollout_length) % self.minibatches:
-            raise UsageError(f"minibatches = {self.minibatches}: must divide lanes * rollout_length = {batch}")
-        networks.check(self.network, self.network_options, self.policy_hidden, self.critic_hidden)
-
-
-# ── State: what a training carries from one update to the next ──────────────────────────────────────────────
-
-
-@struct.dataclass
-class Learner:
-    """What one seed has learnt. In `State` every leaf has a leading axis of seeds."""
-
-    key: jax.Array
-    """Root of the seed's randomness; each update folds its number into it."""
-    params: dict[str, Any]
-    """`actor` and `critic`."""
-    optimizer: optax.OptState
-    observations: LayoutMoments
-    returns: ReturnScale
-    running_return: Float[Array, " lane"]
-    """Discounted return of each lane's episode so far."""
-
-
-@struct.dataclass
-class State:
-    """All that the next update depends on: a training goes on from it bit for bit."""
-
-    learner: Learner
-    """Leaves [seed, …]."""
-    env: Any
-    """Leaves [seed * lane, …], where the environment has lanes."""
-    timestep: Any
-    """What the environment showed last, [seed * lane, …]."""
-    updates: Int[Array, ""]
-    """Updates done. They are counted in place of environment steps, which would overflow 32 bits."""
-
-
-@struct.dataclass
-class MTPPOPolicy:
-    """What a seed has learnt, for one lane; a pytree. Map over lanes with `jax.vmap`."""
-
-    params: Any
-    observations: LayoutMoments
-    actor: GaussianActor = struct.field(pytree_node=False)
-    deterministic: bool = struct.field(pytree_node=False, default=True)
-    """Take the distribution's mode, not a sample."""
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """What `blank` builds it from."""
-        return {
-            "hidden": list(self.actor.hidden),
-            "activation": self.actor.activation,
-            "network": self.actor.network,
-            "network_options": dict(self.actor.options),
-            "layouts": list(self.observations.layouts),
-            "deterministic": self.deterministic,
-        }
-
-    @classmethod
-    def blank(
-        cls,
-        sizes: Sizes,
-        hidden: Sequence[int],
-        activation: Activation,
-        network: NetworkName,
-        network_options: Mapping[str, int],
-        layouts: Sequence[int],
-        deterministic: bool,
-    ) -> MTPPOPolicy:
-        """A policy that has learnt nothing."""
-        actor = GaussianActor(tuple(hidden), sizes.action, sizes.context, activation, 1.0, network, network_options)
-        params = actor.init(jax.random.key(0), jnp.zeros(sizes.observation + sizes.context))
-        return cls(params, LayoutMoments.init(sizes.observation, tuple(layouts)), actor, deterministic)
-
-    def init_carry(self, key: jax.Array) -> tuple[()]:
-        """Nothing is remembered."""
-        return ()
-
-    def act(self, key: jax.Array, carry: tuple[()], seen: PolicyInput) -> tuple[tuple[()], Float[Array, " action"]]:
-        """The action in [-1, 1] for the observation and context of one lane."""
-        inputs = _inputs(self.observations, seen.observation, seen.context)
-        distribution: Any = self.actor.apply(self.params, inputs)
-        noise = 0.0 if self.deterministic else jax.random.normal(key, distribution.mean.shape)
-        return carry, jnp.clip(distribution.sample(noise), -1.0, 1.0)
-
-
-def _inputs(moments: LayoutMoments, observation: Array, context: Array) -> Float[Array, "*batch inputs"]:
-    """What both networks read: the normalised observation and, as it is, the context."""
-    return jnp.concatenate([moments.normalize(observation, context), context], axis=-1)
-
-
-# ── The algorithm ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-@struct.dataclass
-class Rollout:
-    """What happened in a rollout, [time, lane, …]."""
-
-    observation: Array
-    """What the policy acted on."""
-    context: Array
-    """What it was told of the task. It is the same throughout an episode, so it goes with `final_observation` too."""
-    used: Array
-    """1 where an entry of the action has an effect, 0 where it is padding."""
-    action: Array
-    """As drawn, before the environment clips it."""
-    log_prob: Array
-    family: Array
-    reward: Array
-    terminated: Array
-    truncated: Array
-    final_observation: Array
-    """What the step really led to: never the first observation of the next episode."""
-    success_any: Array
-    episode_return: Array
-
-    @property
-    def done(self) -> Bool[Array, "time lane"]:
-        """Whether the step was its episode's last."""
-        return self.terminated | self.truncated
-
-
-@struct.dataclass
-class Batch:
-    """What the loss reads, [sample, …]."""
-
-    inputs: Array
-    used: Array
-    action: Array
-    family: Array
-    log_prob: Array
-    """Under the policy that acted."""
-    advantage: Array
-    target: Array
-    """λ-returns for the critic."""
 
 
 @dataclass(frozen=True)
-class MTPPO:
-    """Multi-task PPO. Its methods are pure functions of `State`; `train_step` is made to be jitted."""
+class MTPPO(OnPolicy):
+    """Multi-task PPO."""
 
     config: MTPPOConfig = MTPPOConfig()
     name: ClassVar[str] = "mt-ppo"
     Config: ClassVar[type[MTPPOConfig]] = MTPPOConfig
-    Policy: ClassVar[type[MTPPOPolicy]] = MTPPOPolicy
-
-    def __post_init__(self) -> None:
-        """Rejects a bad configuration."""
-        self.config.validate()
-
-    def init(self, key: jax.Array, env: Any) -> State:
-        """The state before the first update.
-
-        Args:
-          key: root of all randomness. Seeds fold their index into it, so seed 2 of 4 is seed 2 of 8.
-          env: has `num_seeds * lanes` lanes.
-
-        Raises:
-          UsageError: the environment has another number of lanes.
-        """
-        config = self.config
-        check_lanes(config, env)
-        env_key, learner_key = jax.random.split(key)
-        env_state, timestep = env.reset(env_key)
-        inputs = jnp.zeros(env.observation_size + env.context_size)
-
-        def init_seed(seed: Array) -> Learner:
-            key, actor_key, critic_key = jax.random.split(jax.random.fold_in(learner_key, seed), 3)
-            actor = self._actor(env.action_size, env.context_size).init(actor_key, inputs)
-            params = {"actor": actor, "critic": self._critic(env.context_size).init(critic_key, inputs)}
-            return Learner(
-                key=key,
-                params=params,
-                optimizer=self._optimizer(env.num_families).init(params),
-                observations=LayoutMoments.init(env.observation_size, env.family_layouts),
-                returns=ReturnScale.init(env.num_families),
-                running_return=jnp.zeros(config.lanes),
-            )
-
-        learner = jax.vmap(init_seed)(jnp.arange(config.num_seeds))
-        return State(learner, env_state, timestep, jnp.zeros((), jnp.int32))
-
-    def steps_per_update(self, env: Any) -> int:
-        """Environment steps that one update takes in each seed."""
-        return self.config.lanes * self.config.rollout_length
-
-    def policy(self, state: State, seed: int, deterministic: bool = True) -> MTPPOPolicy:
-        """The policy that one of the seeds has learnt."""
-        actor, observations = jax.tree.map(
-            lambda x: x[seed], (state.learner.params["actor"], state.learner.observations)
-        )
-        return MTPPOPolicy(actor, observations, self._actor(*_sizes(actor)), deterministic)
-
-    def learnt(self, state: State) -> Learner:
-        """What must stay finite."""
-        return state.learner
-
-    def value(self, state: State, timestep: Any) -> Float[Array, " lane"]:
-        """The critic's estimate of the discounted return to come, in units of reward, [seed * lane]."""
-
-        def value_seed(learner: Learner, timestep: Any) -> Array:
-            inputs = _inputs(learner.observations, timestep.observation, timestep.context)
-            scale = learner.returns.scale[timestep.family] if self.config.scale_rewards else 1.0
-            return self._value(learner.params, inputs) * scale
-
-        return jax.vmap(value_seed)(state.learner, split_seeds(self.config, timestep)).reshape(-1)
-
-    def _actor(self, action_size: int, families: int) -> GaussianActor:
-        config = self.config
-        sizes = (config.policy_hidden, action_size, families, config.activation, config.initial_std)
-        return GaussianActor(*sizes, config.network, config.network_options)
-
-    def _critic(self, families: int) -> Any:
-        sizes = (self.config.critic_hidden, 1, families, 1.0, self.config.activation)
-        return networks.make(self.config.network, *sizes, self.config.network_options)
 
     def _gradients(self, families: int) -> Gradients:
         return Gradients(self.config.gradients, families, self.config.gradient_groups)
@@ -346,99 +72,8 @@ class MTPPO:
         clip = optax.clip_by_global_norm(self.config.max_grad_norm)
         return self._gradients(families).before(clip, optax.scale_by_adam(eps=1e-5))
 
-    def _distribution(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Gaussian:
-        return self._actor(*_sizes(params["actor"])).apply(params["actor"], inputs)  # type: ignore[return-value]
-
-    def _value(self, params: dict[str, Any], inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch"]:
-        _, families = _sizes(params["actor"])
-        return self._critic(families).apply(params["critic"], inputs)[..., 0]
-
-    # ── One update: rollout, advantages, loss, gradient steps ──
-
-    def train_step(self, env: Any, state: State) -> tuple[State, dict[str, Array]]:
-        """One rollout of every lane, and the updates made from it.
-
-        Returns:
-          The new state, and metrics. Of the episodes that ended in the rollout, [seed, family]: `episodes`,
-          `successes` (at any time of the episode) and `return_sum`. Of the update, [seed]: `policy_loss`,
-          `value_loss`, `entropy`, `approx_kl`, `clip_fraction`, `grad_norm` (means over gradient steps) and
-          `explained_variance` (of the returns, by the critic before the update).
-        """
-        config = self.config
-        state, rollout = self._rollout(env, state)
-        by_seed = jax.tree.map(lambda x: x.swapaxes(0, 1), split_seeds(self.config, rollout, axis=1))
-        left = jnp.maximum(1.0 - state.updates / config.num_updates, 0.0) if config.anneal else 1.0
-        update = partial(self._update, learning_rate=config.learning_rate * left, number=state.updates)
-        learner, metrics = jax.vmap(update)(state.learner, by_seed)
-        return replace(state, learner=learner, updates=state.updates + 1), metrics
-
-    def _rollout(self, env: Any, state: State) -> tuple[State, Rollout]:
-        """Plays `rollout_length` steps; the result is [time, seed * lane, …]."""
-        keys = jax.vmap(lambda learner: fold(learner.key, state.updates, 0))(state.learner)
-
-        def act(learner: Learner, key: jax.Array, seen: PolicyInput) -> tuple[Array, Array, Array]:
-            distribution = self._distribution(
-                learner.params, _inputs(learner.observations, seen.observation, seen.context)
-            )
-            action = distribution.sample(jax.random.normal(key, distribution.mean.shape))
-            used = networks.used_actions(env.action_mask, seen.context)
-            return action, distribution.log_prob(action, used), used
-
-        def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], Rollout]:
-            env_state, now = carry
-            seen = split_seeds(self.config, shown(now))
-            acted = jax.vmap(act)(state.learner, jax.vmap(fold, (0, None))(keys, time), seen)
-            action, log_prob, used = (x.reshape(env.num_lanes, *x.shape[2:]) for x in acted)
-            env_state, then = env.step(env_state, action)
-            return (env_state, then), Rollout(
-                observation=now.observation,
-                context=now.context,
-                used=used,
-                action=action,
-                log_prob=log_prob,
-                family=then.family,
-                reward=then.reward,
-                terminated=then.terminated,
-                truncated=then.truncated,
-                final_observation=then.final_observation,
-                success_any=then.success_any,
-                episode_return=then.episode_return,
-            )
-
-        times = jnp.arange(self.config.rollout_length)
-        (env_state, timestep), rollout = jax.lax.scan(step, (state.env, state.timestep), times)
-        return replace(state, env=env_state, timestep=timestep), rollout
-
-    def _update(
-        self, learner: Learner, rollout: Rollout, *, learning_rate: float | Array, number: Array
-    ) -> tuple[Learner, dict[str, Array]]:
-        """What one seed learns from its rollout [time, lane, …]."""
-        learner, batch, metrics = self._advantages(learner, rollout)
-        learner, losses = self._optimize(learner, batch, learning_rate, fold(learner.key, number, 1))
-        # Only now: the ratio of probabilities must compare two policies that read the same inputs.
-        observations = learner.observations.update(rollout.observation, rollout.context)
-        return replace(learner, observations=observations), metrics | losses
-
-    def _advantages(self, learner: Learner, rollout: Rollout) -> tuple[Learner, Batch, dict[str, Array]]:
-        """Scales the rewards, and computes advantages and the critic's targets."""
-        config, family, num_families = self.config, rollout.family, learner.returns.count.size
-        running, returns = discounted_return(learner.running_return, rollout.reward, rollout.done, config.discount)
-        scale = learner.returns.update(returns, family)
-        reward = rollout.reward / scale.scale[family] if config.scale_rewards else rollout.reward
-        # The final observation is evaluated at every step, though it matters only where an episode ends: shapes are
-        # static, and a pass forward is little beside the gradient steps.
-        seen = (rollout.observation, rollout.final_observation)
-        inputs, final_inputs = (_inputs(learner.observations, x, rollout.context) for x in seen)
-        value, next_value = (self._value(learner.params, x) for x in (inputs, final_inputs))
-        ends = {"terminated": rollout.terminated, "truncated": rollout.truncated}
-        advantage = gae(reward, value, next_value, **ends, discount=config.discount, gae_lambda=config.gae_lambda)
-        groups = family if config.advantages_by_family else 0 * family
-        standardized = standardize_by_family(advantage, groups, num_families)
-        batch = Batch(inputs, rollout.used, rollout.action, family, rollout.log_prob, standardized, advantage + value)
-        told = (rollout.done, rollout.success_any, rollout.episode_return)
-        metrics = episode_counts(*told, family, num_families)
-        metrics["explained_variance"] = 1.0 - advantage.var() / jnp.maximum(batch.target.var(), 1e-12)
-        return replace(learner, returns=scale, running_return=running), batch, metrics
+    def _start(self, params: dict[str, Any], families: int) -> optax.OptState:
+        return self._optimizer(families).init(params)
 
     def _loss(self, params: dict[str, Any], batch: Batch) -> tuple[Array, dict[str, Array]]:
         """See `clipped_loss`."""
@@ -448,7 +83,11 @@ class MTPPO:
     def _optimize(
         self, learner: Learner, batch: Batch, learning_rate: float | Array, key: jax.Array
     ) -> tuple[Learner, dict[str, Array]]:
-        """`epochs` passes over the batch [time, lane, …] in `minibatches` gradient steps each."""
+        """`epochs` passes over the batch [time, lane, …] in `minibatches` gradient steps each.
+
+        Metrics, means over gradient steps: `policy_loss`, `value_loss`, `entropy`, `approx_kl`, `clip_fraction`,
+        `grad_norm`.
+        """
         config, families = self.config, learner.returns.count.size
         gradients, optimize = self._gradients(families), self._optimizer(families).update
         samples = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
@@ -472,9 +111,3 @@ class MTPPO:
         start = (learner.params, learner.optimizer, jnp.array(True))
         (params, optimizer, _), metrics = jax.lax.scan(gradient_step, start, steps)
         return replace(learner, params=params, optimizer=optimizer), jax.tree.map(jnp.mean, metrics)
-
-
-def _sizes(actor: Any) -> tuple[int, int]:
-    """The action's size, and the context's, of a policy's parameters."""
-    rows, action_size = actor["params"]["log_std"].shape
-    return action_size, rows - 1

@@ -1,12 +1,10 @@
 """Multi-task SAC: one squashed Gaussian policy and twin critics for all tasks, learning from a shared replay.
 
 Soft actor-critic (Haarnoja et al. 2018, arXiv:1812.05905) with what makes it multi-task in Meta-World (Yu et al. 2019,
-arXiv:1910.10897, section 5): the context is an input of all networks, each family has a temperature of its own, and,
-with `multi_head`, a last layer of its own (MTMH-SAC). Each family has an equal share of every batch. Rewards are
-divided by a running scale of their family's return, as in MT-PPO, so that one critic serves all.
-
-`critic = "brc"` takes the critic of Nauman et al. 2025 (BRC, arXiv:2505.23150): wide residual blocks with layer norm
-and a categorical value (`parts/critics.py`), for which the context passes through a learnt embedding.
+arXiv:1910.10897, section 5): the context is an input of all networks and by default chooses their last layer
+(MTMH-SAC), and each family has a temperature of its own. Lanes keep their family, and each family has an equal weight
+in every batch. Rewards are divided by a running scale of their family's return, as in MT-PPO, so that one critic
+serves all.
 
 The environment keeps its one flat axis of lanes, `num_seeds * lanes` long. Everything that learns is written for one
 seed and mapped over seeds.
@@ -14,12 +12,10 @@ seed and mapped over seeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, cast
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,13 +24,15 @@ from flax import struct
 from jaxtyping import Array, Float, Int
 
 from mtbench.errors import UsageError
-from mtbench.policy import PolicyInput, Sizes, shown
+from mtbench.policy import PolicyInput, shown
 
-from .parts.critics import Categorical, Critic
+from .parts import networks
+from .parts.actors import Squashed, SquashedActor, SquashedPolicy, inputs_of
+from .parts.critics import VALUES, ValueName
 from .parts.keys import fold
-from .parts.networks import MLP
+from .parts.networks import Activation, NetworkName
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return
-from .parts.replay import Replay, check_memory, n_step
+from .parts.replay import Replay, Steps, Transitions, check_memory
 from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
 
 # ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
@@ -55,9 +53,9 @@ class MTSACConfig:
     gradient_steps: int = 16
     """Gradient steps after each rollout."""
     batch_size: int = 1024
-    """Rows of a gradient step, shared out evenly among the families."""
-    replay_rows: int = 500_000
-    """Rows of each seed's replay, shared out evenly among the families."""
+    """Transitions of a gradient step, shared out evenly among the lanes."""
+    replay_steps: int = 500_000
+    """Environment steps that each seed's replay keeps, as many of each lane; rounded down to whole rollouts."""
     random_steps: int = 20_000
     """Environment steps of uniform actions before the policy acts and learns."""
     learning_rate: float = 1e-3
@@ -76,14 +74,22 @@ class MTSACConfig:
     """Weight of the entropy, to begin with."""
     scale_rewards: bool = True
     """Divide rewards by the running root mean square of their family's discounted return."""
-    critic: Literal["mlp", "brc"] = "mlp"
-    """A perceptron with layer norm, or residual blocks with a categorical value (BRC)."""
+    critic: ValueName = "scalar"
+    """What a critic learns of a value: a number, or a distribution over bins."""
+    pessimistic: bool = True
+    """Count the lesser of the two critics; otherwise their mean."""
     policy_hidden: tuple[int, ...] = (128, 128)
     """Widths of the policy's hidden layers."""
     critic_hidden: tuple[int, ...] = (128, 128)
-    """Widths of the critics' hidden layers; with `brc`, of its residual blocks, all the same."""
-    multi_head: bool = True
-    """Give each family a last layer of its own (MTMH-SAC)."""
+    """Widths of the critics' hidden layers."""
+    policy_activation: Activation = "relu"
+    """Non-linearity of the policy."""
+    critic_activation: Activation = "norm-relu"
+    """Non-linearity of the critics."""
+    network: NetworkName = "multi-head"
+    """How policy and critics tell families apart; multi-head: a last layer for each (docs/baselines/networks.md)."""
+    network_options: dict[str, int] = field(default_factory=dict)
+    """Sizes that a network has of its own, e.g. experts 6; by default those of its paper."""
     max_grad_norm: float = 10.0
     """Longer gradients are shortened to this length."""
 
@@ -99,124 +105,29 @@ class MTSACConfig:
           UsageError: a value out of range; names the field, the value and what is allowed.
         """
         counts = ("total_steps", "num_seeds", "lanes", "rollout_length", "gradient_steps", "batch_size", "n_step")
-        rules = {field: (getattr(self, field) >= 1, "at least 1") for field in counts} | {
+        activations = f"one of {', '.join(networks.ACTIVATIONS)}"
+        rules = {name: (getattr(self, name) >= 1, "at least 1") for name in (*counts, "replay_steps")} | {
             "random_steps": (self.random_steps >= 0, "at least 0"),
             "learning_rate": (self.learning_rate > 0, "greater than 0"),
             "temperature_rate": (self.temperature_rate > 0, "greater than 0"),
             "discount": (0 <= self.discount < 1, "at least 0 and less than 1"),
             "target_rate": (0 < self.target_rate <= 1, "greater than 0 and at most 1"),
-            "target_entropy": (self.target_entropy > 0, "greater than 0"),
+            "target_entropy": (self.target_entropy >= 0, "at least 0"),
             "initial_temperature": (self.initial_temperature > 0, "greater than 0"),
-            "critic": (self.critic in ("mlp", "brc"), "mlp or brc"),
+            "critic": (self.critic in VALUES, f"one of {', '.join(VALUES)}"),
             "policy_hidden": (all(width >= 1 for width in self.policy_hidden), "widths of at least 1"),
             "critic_hidden": (all(width >= 1 for width in self.critic_hidden), "widths of at least 1"),
+            "policy_activation": (self.policy_activation in networks.ACTIVATIONS, activations),
+            "critic_activation": (self.critic_activation in networks.ACTIVATIONS, activations),
             "max_grad_norm": (self.max_grad_norm > 0, "greater than 0"),
         }
         check_fields(self, rules)
-        if self.n_step > self.rollout_length:
-            raise UsageError(
-                f"n_step = {self.n_step}: sums end with a rollout, so rollout_length = {self.rollout_length} must be "
-                "at least as long"
-            )
-        if self.critic == "brc" and len(set(self.critic_hidden)) > 1:
-            raise UsageError(f"critic_hidden = {self.critic_hidden}: residual blocks must all have the same width")
-
-
-# ── Policy ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@struct.dataclass
-class Squashed:
-    """A normal distribution whose samples pass through tanh (appendix C of the paper)."""
-
-    mean: Float[Array, "*batch action"]
-    log_std: Float[Array, "*batch action"]
-
-    def sample(
-        self, noise: Float[Array, "*batch action"], used: Float[Array, "*batch action"]
-    ) -> tuple[Float[Array, "*batch action"], Float[Array, "*batch"]]:
-        """A draw in (-1, 1) made from standard normal `noise`, and its log-density over the entries that are used."""
-        raw = self.mean + jnp.exp(self.log_std) * noise
-        normal = -0.5 * noise**2 - self.log_std - 0.5 * np.log(2 * np.pi)
-        # log(1 - tanh(x)²), without cancellation.
-        slope = 2.0 * (np.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
-        return jnp.tanh(raw), (used * (normal - slope)).sum(-1)
-
-
-class SquashedActor(nn.Module):
-    """A squashed Gaussian whose mean and standard deviation follow the input."""
-
-    hidden: tuple[int, ...]
-    action_size: int
-    heads: int
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*batch inputs"]) -> Squashed:
-        """Distribution of the action."""
-        mean, spread = jnp.split(MLP(self.hidden, 2 * self.action_size, 0.01, "relu", self.heads)(x), 2, axis=-1)
-        return Squashed(mean, -1.5 + 3.5 * jnp.tanh(spread))
-
-
-@struct.dataclass
-class MTSACPolicy:
-    """What a seed has learnt, for one lane; a pytree. Map over lanes with `jax.vmap`."""
-
-    params: Any
-    observations: LayoutMoments
-    actor: SquashedActor = struct.field(pytree_node=False)
-    deterministic: bool = struct.field(pytree_node=False, default=True)
-    """Take the squashed mean, not a sample."""
-
-    @property
-    def architecture(self) -> dict[str, Any]:
-        """What `blank` builds it from."""
-        return {
-            "hidden": list(self.actor.hidden),
-            "multi_head": self.actor.heads > 0,
-            "layouts": list(self.observations.layouts),
-            "deterministic": self.deterministic,
-        }
-
-    @classmethod
-    def blank(
-        cls, sizes: Sizes, hidden: Sequence[int], multi_head: bool, layouts: Sequence[int], deterministic: bool
-    ) -> MTSACPolicy:
-        """A policy that has learnt nothing."""
-        actor = SquashedActor(tuple(hidden), sizes.action, sizes.context if multi_head else 0)
-        params = actor.init(jax.random.key(0), jnp.zeros(sizes.observation + sizes.context))
-        return cls(params, LayoutMoments.init(sizes.observation, tuple(layouts)), actor, deterministic)
-
-    def init_carry(self, key: jax.Array) -> tuple[()]:
-        """Nothing is remembered."""
-        return ()
-
-    def act(self, key: jax.Array, carry: tuple[()], seen: PolicyInput) -> tuple[tuple[()], Float[Array, " action"]]:
-        """The action in [-1, 1] for the observation and context of one lane."""
-        inputs = _inputs(self.observations, seen.observation, seen.context)
-        distribution: Any = self.actor.apply(self.params, inputs)
-        noise = jax.random.normal(key, distribution.mean.shape) * (not self.deterministic)
-        return carry, distribution.sample(noise, jnp.ones_like(noise))[0]
-
-
-def _inputs(moments: LayoutMoments, observation: Array, context: Array) -> Float[Array, "*batch inputs"]:
-    """What the policy reads: the normalised observation and, as it is, the context."""
-    return jnp.concatenate([moments.normalize(observation, context), context], axis=-1)
+        if self.replay_steps < (least := self.lanes * max(self.rollout_length, self.n_step + 1)):
+            raise UsageError(f"replay_steps = {self.replay_steps:,}: a rollout and n_step need at least {least:,}")
+        networks.check(self.network, self.network_options, self.policy_hidden, self.critic_hidden)
 
 
 # ── State: what a training carries from one update to the next ──────────────────────────────────────────────
-
-
-@struct.dataclass
-class Row:
-    """What the replay keeps of a step. The family is the ring that it lies in."""
-
-    observation: Array
-    action: Array
-    reward: Array
-    """Σ γ^k r, see `n_step`."""
-    factor: Array
-    """Of the value to come: γ^m, or 0 after a termination."""
-    next_observation: Array
 
 
 @struct.dataclass
@@ -243,7 +154,7 @@ class State:
     learner: Learner
     """Leaves [seed, …]."""
     replay: Replay
-    """Leaves [seed, …]."""
+    """Leaves [seed, …], apart from its count."""
     env: Any
     """Leaves [seed * lane, …], where the environment has lanes."""
     timestep: Any
@@ -254,12 +165,15 @@ class State:
 
 # ── The algorithm ───────────────────────────────────────────────────────────────────────────────────────────
 
+OVER_SEEDS: Any = Replay(*cast(Any, (0, None)))
+"""How a replay is mapped over seeds: they fill theirs in step."""
+
 
 @struct.dataclass
 class Batch:
-    """Rows as the losses read them, [sample, …]."""
+    """What the losses read, [sample, …]."""
 
-    row: Row
+    transition: Transitions
     context: Array
     used: Array
     """1 where an entry of the action has an effect, 0 where it is padding."""
@@ -274,7 +188,9 @@ class MTSAC:
     config: MTSACConfig = MTSACConfig()
     name: ClassVar[str] = "mt-sac"
     Config: ClassVar[type[MTSACConfig]] = MTSACConfig
-    Policy: ClassVar[type[MTSACPolicy]] = MTSACPolicy
+    Policy: ClassVar[type[SquashedPolicy]] = SquashedPolicy
+    lane_options: ClassVar[dict[str, Any]] = {"fixed_families": True}
+    """What it asks of the environment."""
 
     def __post_init__(self) -> None:
         """Rejects a bad configuration."""
@@ -285,15 +201,17 @@ class MTSAC:
 
         Args:
           key: root of all randomness. Seeds fold their index into it, so seed 2 of 4 is seed 2 of 8.
-          env: has `num_seeds * lanes` lanes.
+          env: has `num_seeds * lanes` lanes that keep their family.
 
         Raises:
-          UsageError: the environment has another number of lanes, or the replay does not fit the memory.
+          UsageError: the environment has other lanes, or the replay does not fit the memory.
         """
         config = self.config
         check_lanes(config, env)
-        slots, row = self._slots(env), _row(env)
-        check_memory(row, config.num_seeds * env.num_families, slots)
+        self._families(env)
+        step = Steps.shapes(env.observation_size, env.action_size)
+        slots = config.replay_steps // self.steps_per_update(env) * config.rollout_length
+        check_memory(step, env.num_lanes, slots)
         env_key, learner_key = jax.random.split(key)
         env_state, timestep = env.reset(env_key)
         actor, critic = self._actor(env.action_size, env.context_size), self._critic(env.context_size)
@@ -316,46 +234,44 @@ class MTSAC:
             )
 
         seeds = jnp.arange(config.num_seeds)
-        replay = jax.vmap(lambda _: Replay.init(row, env.num_families, slots))(seeds)
-        return State(jax.vmap(init_seed)(seeds), replay, env_state, timestep, jnp.zeros((), jnp.int32))
+        empty = jax.vmap(lambda _: Replay.init(step, slots, config.lanes), out_axes=OVER_SEEDS)(seeds)
+        return State(jax.vmap(init_seed)(seeds), empty, env_state, timestep, jnp.zeros((), jnp.int32))
 
     def steps_per_update(self, env: Any) -> int:
         """Environment steps that one update takes in each seed."""
         return self.config.lanes * self.config.rollout_length
 
-    def policy(self, state: State, seed: int, deterministic: bool = True) -> MTSACPolicy:
+    def policy(self, state: State, seed: int, deterministic: bool = True) -> SquashedPolicy:
         """The policy that one of the seeds has learnt."""
         learner = jax.tree.map(lambda leaf: leaf[seed], state.learner)
-        actor = self._actor(state.replay.rows.action.shape[-1], learner.params["log_temperature"].size)
-        return MTSACPolicy(learner.params["actor"], learner.observations, actor, deterministic)
+        actor = self._actor(state.replay.steps.action.shape[-1], learner.params["log_temperature"].size)
+        return SquashedPolicy(learner.params["actor"], learner.observations, actor, deterministic)
 
     def learnt(self, state: State) -> Learner:
         """What must stay finite."""
         return state.learner
 
-    def _slots(self, env: Any) -> int:
-        slots = self.config.replay_rows // env.num_families
-        if slots < (least := self.steps_per_update(env)):
-            raise UsageError(
-                f"replay_rows = {self.config.replay_rows:,}: {slots:,} for each of {env.num_families} families, and a "
-                f"rollout may bring {least:,} of one: at least {least * env.num_families:,} rows are needed"
-            )
-        return slots
+    def _families(self, env: Any) -> Int[np.ndarray, "seed lane"]:
+        if env.lane_families is None:
+            raise UsageError(f"{self.name}: needs lanes that keep their family (VectorEnv.fixed_families)")
+        return env.lane_families.reshape(self.config.num_seeds, self.config.lanes)
 
     def _actor(self, action_size: int, families: int) -> SquashedActor:
-        return SquashedActor(self.config.policy_hidden, action_size, families if self.config.multi_head else 0)
-
-    def _critic(self, families: int) -> Critic:
         config = self.config
-        kind = Categorical() if config.critic == "brc" else None
-        return Critic(config.critic_hidden, families, config.multi_head, kind)
+        sizes = (config.policy_hidden, action_size, families, config.policy_activation)
+        return SquashedActor(*sizes, config.network, config.network_options)
+
+    def _critic(self, families: int) -> Any:
+        config = self.config
+        sizes = (config.critic_hidden, VALUES[config.critic].outputs, families, 1.0, config.critic_activation)
+        return networks.make(config.network, *sizes, config.network_options)
 
     @property
     def _optimizer(self) -> optax.GradientTransformation:
         config = self.config
-        networks = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(config.learning_rate))
+        steps = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(config.learning_rate))
         return optax.multi_transform(
-            {"networks": networks, "temperatures": optax.adam(config.temperature_rate)},
+            {"networks": steps, "temperatures": optax.adam(config.temperature_rate)},
             {"actor": "networks", "critics": "networks", "log_temperature": "temperatures"},
         )
 
@@ -371,27 +287,25 @@ class MTSAC:
         """
         state, rollout = self._rollout(env, state)
         by_seed = jax.tree.map(lambda x: x.swapaxes(0, 1), split_seeds(self.config, rollout, axis=1))
-        mask = jnp.asarray(env.action_mask)
-        told = state.timestep.context.sum(-1).max()
+        mask, told = jnp.asarray(env.action_mask), state.timestep.context.sum(-1).max()
         update = partial(self._update, mask=mask, told=told, number=state.updates)
-        learner, replay, metrics = jax.vmap(update)(state.learner, state.replay, by_seed)
+        learner, replay, metrics = jax.vmap(update, (0, OVER_SEEDS, 0, 0), (0, OVER_SEEDS, 0))(
+            state.learner, state.replay, by_seed, jnp.asarray(self._families(env))
+        )
         return replace(state, learner=learner, replay=replay, updates=state.updates + 1), metrics
 
     def _rollout(self, env: Any, state: State) -> tuple[State, dict[str, Any]]:
         """Plays `rollout_length` steps; the result is [time, seed * lane, …]."""
         config = self.config
         keys = jax.vmap(lambda learner: fold(learner.key, state.updates, 0))(state.learner)
-        actor = self._actor(env.action_size, env.context_size)
         random = state.updates * self.steps_per_update(env) < config.random_steps
 
         def act(learner: Learner, key: jax.Array, seen: PolicyInput) -> Array:
-            distribution: Any = actor.apply(
-                learner.params["actor"], _inputs(learner.observations, seen.observation, seen.context)
-            )
+            inputs = inputs_of(learner.observations, seen.observation, seen.context)
+            distribution = self._distribution(learner.params, inputs, env.action_size)
             noise = jax.random.normal(key, distribution.mean.shape)
-            chosen, _ = distribution.sample(noise, jnp.ones_like(noise))
             # The same noise as a uniform number.
-            return jnp.where(random, 2.0 * jax.scipy.stats.norm.cdf(noise) - 1.0, chosen)
+            return jnp.where(random, 2.0 * jax.scipy.stats.norm.cdf(noise) - 1.0, distribution.act(noise))
 
         def step(carry: tuple[Any, Any], time: Array) -> tuple[tuple[Any, Any], dict[str, Any]]:
             env_state, now = carry
@@ -399,55 +313,59 @@ class MTSAC:
             action = jax.vmap(act)(state.learner, jax.vmap(fold, (0, None))(keys, time), seen)
             action = action.reshape(env.num_lanes, -1)
             env_state, then = env.step(env_state, action)
-            kept = ("family", "reward", "terminated", "truncated", "final_observation", "success_any", "episode_return")
-            told = {name: getattr(then, name) for name in kept}
-            return (env_state, then), {**told, "observation": now.observation, "context": now.context, "action": action}
+            steps = Steps(now.observation, action, then.reward, then.terminated, then.truncated)
+            kept = {name: getattr(then, name) for name in ("family", "success_any", "episode_return")}
+            return (env_state, then), {"steps": steps, "context": now.context, **kept}
 
         start = (state.env, state.timestep)
         (env_state, timestep), rollout = jax.lax.scan(step, start, jnp.arange(config.rollout_length))
         return replace(state, env=env_state, timestep=timestep), rollout
 
     def _update(
-        self, learner: Learner, replay: Replay, rollout: dict[str, Any], *, mask: Array, told: Array, number: Array
+        self,
+        learner: Learner,
+        replay: Replay,
+        rollout: dict[str, Any],
+        lane_families: Int[Array, " lane"],
+        *,
+        mask: Array,
+        told: Array,
+        number: Array,
     ) -> tuple[Learner, Replay, dict[str, Array]]:
         """What one seed learns after its rollout [time, lane, …]."""
-        config, families = self.config, replay.count.size
-        done = rollout["terminated"] | rollout["truncated"]
-        running, returns = discounted_return(learner.running_return, rollout["reward"], done, config.discount)
-        reward, factor, seen = n_step(
-            *(rollout[name] for name in ("reward", "terminated", "truncated", "final_observation")),
-            steps=config.n_step,
-            discount=config.discount,
-        )
+        config, families = self.config, learner.returns.count.size
+        steps, family = rollout["steps"], rollout["family"]
+        done = steps.terminated | steps.truncated
+        running, returns = discounted_return(learner.running_return, steps.reward, done, config.discount)
         learner = replace(
             learner,
             running_return=running,
-            returns=learner.returns.update(returns, rollout["family"]),
-            observations=learner.observations.update(rollout["observation"], rollout["context"]),
+            returns=learner.returns.update(returns, family),
+            observations=learner.observations.update(steps.observation, rollout["context"]),
         )
-        row = Row(rollout["observation"], rollout["action"], reward, factor, seen)
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (row, rollout["family"]))
-        replay = replay.add(*flat)
-        key = fold(learner.key, number, 1)
-        each = max(1, config.batch_size // families)
+        replay, key = replay.add(steps), fold(learner.key, number, 1)
+        share = 1.0 / jnp.bincount(lane_families, length=families)[lane_families]
 
         def gradient_step(learner: Learner, step: Array) -> tuple[Learner, dict[str, Array]]:
-            sample_key, noise_key = jax.random.split(fold(key, step))
-            chosen, family, weight = replay.sample(sample_key, each)
+            lane_key, sample_key, noise_key = jax.random.split(fold(key, step), 3)
+            # Neighbours have different families: any so many of them in a row hold about as many of each.
+            first = jax.random.randint(lane_key, (), 0, config.lanes)
+            lane = (first + jnp.arange(config.batch_size)) % config.lanes
+            transition, there = replay.sample(sample_key, lane, n_step=config.n_step, discount=config.discount)
+            family, weight = lane_families[lane], share[lane] * there
             context = jax.nn.one_hot(family, families) * told
-            batch = Batch(chosen, context, mask[family], family, weight / jnp.maximum(weight.mean(), 1e-6))
+            batch = Batch(transition, context, mask[family], family, weight / jnp.maximum(weight.mean(), 1e-6))
             return self._gradient_step(learner, batch, noise_key)
 
         learner, losses = jax.lax.scan(gradient_step, learner, jnp.arange(config.gradient_steps))
-        ended = (done, rollout["success_any"], rollout["episode_return"])
-        metrics = episode_counts(*ended, rollout["family"], families)
+        metrics = episode_counts(done, rollout["success_any"], rollout["episode_return"], family, families)
         return learner, replay, metrics | jax.tree.map(jnp.mean, losses)
 
     def _gradient_step(self, learner: Learner, batch: Batch, key: jax.Array) -> tuple[Learner, dict[str, Array]]:
         """One step of policy, critics and temperatures, and of the critics' slow copies."""
-        config = self.config
-        target = self._target(learner, batch, jax.random.fold_in(key, 0))
-        noise = jax.random.normal(jax.random.fold_in(key, 1), batch.row.action.shape)
+        config, (target_key, key) = self.config, jax.random.split(key)
+        noise = jax.random.normal(key, batch.transition.action.shape)
+        target = self._target(learner, batch, jax.random.normal(target_key, noise.shape))
         gradient, metrics = jax.grad(self._loss, has_aux=True)(learner.params, learner, batch, target, noise)
         change, optimizer = self._optimizer.update(gradient, learner.optimizer, learner.params)
         params: Any = optax.apply_updates(learner.params, change)
@@ -455,43 +373,45 @@ class MTSAC:
         metrics |= {"grad_norm": optax.global_norm({name: gradient[name] for name in ("actor", "critics")})}
         return replace(learner, params=params, target=slow, optimizer=optimizer), metrics
 
-    def _target(self, learner: Learner, batch: Batch, key: jax.Array) -> Float[Array, " sample"]:
+    def _target(self, learner: Learner, batch: Batch, noise: Array) -> Float[Array, " sample"]:
         """What the critics aim for: n rewards, and the soft value of what they led to, by the slow copies."""
-        row, temperature = batch.row, jnp.exp(learner.params["log_temperature"])[batch.family]
-        noise = jax.random.normal(key, row.action.shape)
-        observation = learner.observations.normalize(row.next_observation, batch.context)
+        transition, temperature = batch.transition, jnp.exp(learner.params["log_temperature"])[batch.family]
+        observation = learner.observations.normalize(transition.next_observation, batch.context)
         action, log_prob = self._act(learner.params, observation, batch, noise)
-        value = self._values(learner.target, observation, action, batch).min(0) - temperature * log_prob
+        value = self._value(learner.target, observation, action, batch) - temperature * log_prob
         scale = learner.returns.scale[batch.family] if self.config.scale_rewards else 1.0
-        return jax.lax.stop_gradient(row.reward / scale + row.factor * value)
+        return jax.lax.stop_gradient(transition.reward / scale + transition.factor * value)
+
+    def _distribution(self, params: dict[str, Any], inputs: Array, action_size: int) -> Squashed:
+        families = params["log_temperature"].size
+        return self._actor(action_size, families).apply(params["actor"], inputs)  # type: ignore[return-value]
 
     def _act(
         self, params: dict[str, Any], observation: Array, batch: Batch, noise: Array
     ) -> tuple[Float[Array, "sample a"], Float[Array, " sample"]]:
-        actor = self._actor(noise.shape[-1], batch.context.shape[-1])
-        distribution: Any = actor.apply(params["actor"], jnp.concatenate([observation, batch.context], axis=-1))
-        return distribution.sample(noise, batch.used)
+        inputs = jnp.concatenate([observation, batch.context], axis=-1)
+        return self._distribution(params, inputs, noise.shape[-1]).sample(noise, batch.used)
 
-    def _logits(self, critics: Any, observation: Array, action: Array, batch: Batch) -> Float[Array, "2 sample out"]:
-        critic = self._critic(batch.context.shape[-1])
+    def _critics(self, critics: Any, observation: Array, action: Array, batch: Batch) -> Float[Array, "2 sample out"]:
         # What is padding has no effect, so it must not count either.
         inputs = jnp.concatenate([observation, action * batch.used, batch.context], axis=-1)
+        critic = self._critic(batch.context.shape[-1])
         return jax.vmap(critic.apply, (0, None))(critics, inputs)  # type: ignore[return-value]
 
-    def _values(self, critics: Any, observation: Array, action: Array, batch: Batch) -> Float[Array, "2 sample"]:
-        return self._critic(batch.context.shape[-1]).value(self._logits(critics, observation, action, batch))
+    def _value(self, critics: Any, observation: Array, action: Array, batch: Batch) -> Float[Array, " sample"]:
+        both = VALUES[self.config.critic].value(self._critics(critics, observation, action, batch))
+        return both.min(0) if self.config.pessimistic else both.mean(0)
 
     def _loss(
         self, params: dict[str, Any], learner: Learner, batch: Batch, target: Array, noise: Array
     ) -> tuple[Array, dict[str, Array]]:
         """Sum of the critics' loss, the policy's (equation 7 of the paper) and the temperatures' (equation 18)."""
-        config = self.config
-        observation = learner.observations.normalize(batch.row.observation, batch.context)
-        logits = self._logits(params["critics"], observation, batch.row.action, batch)
-        critic = self._critic(batch.context.shape[-1])
-        critic_loss = (batch.weight * critic.loss(logits, target)).mean(-1).sum()
+        config, transition = self.config, batch.transition
+        observation = learner.observations.normalize(transition.observation, batch.context)
+        out = self._critics(params["critics"], observation, transition.action, batch)
+        critic_loss = (batch.weight * VALUES[config.critic].loss(out, target)).mean(-1).sum()
         action, log_prob = self._act(params, observation, batch, noise)
-        value = self._values(jax.lax.stop_gradient(params["critics"]), observation, action, batch).min(0)
+        value = self._value(jax.lax.stop_gradient(params["critics"]), observation, action, batch)
         log_temperature = params["log_temperature"][batch.family]
         temperature = jnp.exp(jax.lax.stop_gradient(log_temperature))
         actor_loss = (batch.weight * (temperature * log_prob - value)).mean()
@@ -506,13 +426,3 @@ class MTSAC:
             "value": value.mean(),
         }
         return critic_loss + actor_loss + temperature_loss, metrics
-
-
-def _row(env: Any) -> Row:
-    """Shapes and types of what the replay keeps of a step."""
-
-    def shape(*lengths: int) -> Any:
-        return jax.ShapeDtypeStruct(lengths, jnp.float32)
-
-    seen = shape(env.observation_size)
-    return Row(seen, shape(env.action_size), shape(), shape(), seen)

@@ -27,11 +27,11 @@ from jaxtyping import Array, Bool, Float, Int
 from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, Sizes, shown
 
+from .parts.actors import Gaussian, used_actions
 from .parts.clipping import clipped_loss
 from .parts.gae import gae
 from .parts.keys import fold
 from .parts.memory import MEMORIES, MemoryName
-from .parts.networks import Gaussian, used_actions
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return, standardize_by_family
 from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
 
@@ -54,10 +54,10 @@ class RL2Config:
     """Steps of every lane between two updates; gradients flow through so many steps of the memory."""
     epochs: int = 3
     """Passes over each rollout."""
-    minibatches: int = 8
+    minibatches: int = 16
     """Gradient steps in a pass, each over a share of the lanes; must divide lanes."""
-    learning_rate: float = 5e-4
-    """Step size of Adam."""
+    learning_rate: float = 2e-3
+    """Step size of Adam; a transformer wants less, 7e-4 say."""
     anneal: bool = True
     """Let the learning rate fall linearly to 0 over total_steps."""
     discount: float = 0.99

@@ -20,7 +20,8 @@ from jaxtyping import Array, Float, Int
 from mtbench.errors import UsageError
 from mtbench.policy import PolicyInput, Sizes
 
-from .mt_ppo import MTPPO, MTPPOConfig, MTPPOPolicy
+from .mt_ppo import MTPPO, MTPPOConfig
+from .parts.actors import GaussianPolicy
 from .parts.networks import NetworkName
 
 
@@ -41,6 +42,11 @@ class LanesByLearner:
         families = range(self.env.num_families)
         own = [np.flatnonzero(self.env.lane_families == family).reshape(self.num_seeds, -1) for family in families]
         return np.stack(own, axis=1).ravel()
+
+    @property
+    def lane_families(self) -> Int[np.ndarray, " lane"]:
+        """See `VectorEnv.lane_families`."""
+        return self.env.lane_families[self._order]
 
     def reset(self, key: jax.Array) -> tuple[Any, Any]:
         """See `VectorEnv.reset`."""
@@ -176,7 +182,7 @@ class MTPPOSpecialistsConfig(MTPPOConfig):
 class MTPPOSpecialistsPolicy(SpecialistsPolicy):
     """Specialists trained with PPO."""
 
-    Kind: ClassVar[Any] = MTPPOPolicy
+    Kind: ClassVar[Any] = GaussianPolicy
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,18 @@ class Probe:
     families: tuple[Family, ...]
     action_size: int = 1
     observation_size: int = 1
+    fixed_families: bool = True
+    """Whether it says of its lanes that they keep their family."""
+    show_family: bool = True
+    """What it says of that."""
+
+    @property
+    def envs(self) -> tuple[Probe, ...]:
+        return (self,)
+
+    @property
+    def lane_families(self) -> np.ndarray | None:
+        return np.arange(self.num_lanes) % self.num_families if self.fixed_families else None
 
     @property
     def family_names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .networks import Gaussian
+from .actors import Gaussian
 
 
 def clipped_loss(

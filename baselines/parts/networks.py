@@ -1,4 +1,4 @@
-"""Networks of tasks that are told apart by a context, and the action distribution.
+"""Networks of tasks that are told apart by a context.
 
 A network is a function of its parameters, of what is observed and of the context: `apply(params, inputs)`, where the
 last `families` entries of `inputs` are the context and by how much each family counts (a one-hot chooses one; what
@@ -16,21 +16,31 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import struct
-from flax.core import FrozenDict
 from jaxtyping import Array, Float
 
 from mtbench.errors import UsageError, unknown_name
 
-Activation = Literal["tanh", "relu", "elu", "swish"]
+Activation = Literal["tanh", "relu", "elu", "swish", "norm-relu"]
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": nn.tanh,
     "relu": nn.relu,
     "elu": nn.elu,
     "swish": nn.swish,
+    "norm-relu": lambda x: nn.relu(jax.nn.standardize(x)),
 }
+"""`norm-relu` is a layer norm before the non-linearity: it keeps critics of actions from growing without bound."""
 NetworkName = Literal[
-    "mlp", "multi-head", "task-embedding", "film", "soft-modules", "care", "paco", "moore", "low-rank", "simba"
+    "mlp",
+    "multi-head",
+    "task-embedding",
+    "film",
+    "soft-modules",
+    "care",
+    "paco",
+    "moore",
+    "low-rank",
+    "simba",
+    "bro",
 ]
 
 
@@ -250,6 +260,26 @@ class SimBa(ContextNetwork):
         return _last(nn.LayerNorm()(x), self)
 
 
+class BRO(ContextNetwork):
+    """Residual blocks of two layers, each with a layer norm behind it, and a learnt vector for each family in the
+    one-hot's place (Nauman et al. 2025, BRC, arXiv:2505.23150, section 4; the blocks are those of arXiv:2405.16158)."""
+
+    embedding: int = 32
+    """Length of a family's vector."""
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:
+        """Maps the last axis; any number of leading axes."""
+        observation, weights = self.split(inputs)
+        activate = ACTIVATIONS[self.activation]
+        x = jnp.concatenate([observation, _embedded(weights, self.embedding)], axis=-1)
+        x = activate(nn.LayerNorm()(_dense(self.hidden[0])(x)))
+        for width in self.hidden:
+            inside = activate(nn.LayerNorm()(_dense(width)(x)))
+            x = x + nn.LayerNorm()(_dense(width)(inside))
+        return _last(x, self)
+
+
 NETWORKS: dict[str, type[ContextNetwork]] = {
     "task-embedding": TaskEmbedding,
     "film": FiLM,
@@ -259,6 +289,7 @@ NETWORKS: dict[str, type[ContextNetwork]] = {
     "moore": MOORE,
     "low-rank": LowRank,
     "simba": SimBa,
+    "bro": BRO,
 }
 """By name; the others are kinds of `MLP`."""
 
@@ -307,14 +338,14 @@ def check(name: str, options: Mapping[str, int], *layers: tuple[int, ...]) -> No
     known = options_of(name)
     for option, value in options.items():
         if option not in known:
-            raise unknown_name(f"option of network {name}", option, known)
+            raise unknown_name(f"entry of network_options for {name}", option, known)
         if value < 1:
             raise UsageError(f"network_options: {option} = {value}: must be at least 1")
     for hidden in layers if name in NETWORKS else ():
         if not hidden:
             raise UsageError(f"network {name}: needs at least one hidden layer")
-        if name == "simba" and len(set(hidden)) > 1:
-            raise UsageError(f"network simba: its blocks share one width, got {', '.join(map(str, hidden))}")
+        if name in ("simba", "bro") and len(set(hidden)) > 1:
+            raise UsageError(f"network {name}: its blocks share one width, got {', '.join(map(str, hidden))}")
         if name == "moore" and (known | dict(options))["experts"] > hidden[-1]:
             raise UsageError(f"network moore: at most as many experts as the last hidden layer is wide, {hidden[-1]}")
 
@@ -384,67 +415,3 @@ def orthonormal(x: Float[Array, "*batch vector n"]) -> Float[Array, "*batch vect
             rest = rest - (rest * direction).sum(-1, keepdims=True) * direction
         found.append(rest * jax.lax.rsqrt((rest**2).sum(-1, keepdims=True) + 1e-12))
     return jnp.stack(found, axis=-2)
-
-
-# ── Actions ──
-
-
-@struct.dataclass
-class Gaussian:
-    """A normal distribution over actions with independent entries.
-
-    Samples may leave [-1, 1]: the environment clips what it is given, while the density stays that of the
-    sample as drawn, so the policy's gradient is exact.
-    """
-
-    mean: Float[Array, "*batch action"]
-    log_std: Float[Array, "*batch action"]
-
-    def sample(self, noise: Float[Array, "*batch action"]) -> Float[Array, "*batch action"]:
-        """A draw, made from standard normal `noise`."""
-        return self.mean + jnp.exp(self.log_std) * noise
-
-    def log_prob(
-        self, action: Float[Array, "*batch action"], used: Float[Array, "*batch action"] | float = 1.0
-    ) -> Float[Array, "*batch"]:
-        """Log-density of actions, in nats; entries that are not `used` (0) do not count."""
-        z = (action - self.mean) * jnp.exp(-self.log_std)
-        return -0.5 * (used * z**2).sum(-1) - (used * (self.log_std + 0.5 * np.log(2 * np.pi))).sum(-1)
-
-    def entropy(self, used: Float[Array, "*batch action"] | float = 1.0) -> Float[Array, "*batch"]:
-        """Differential entropy of the entries that are `used`, in nats."""
-        return (used * (self.log_std + 0.5 * np.log(2 * np.pi * np.e))).sum(-1)
-
-
-class GaussianActor(nn.Module):
-    """A policy whose mean is a network of its input and whose standard deviation is a parameter, one for each family.
-
-    A standard deviation that follows the observation learnt more slowly when tried.
-    """
-
-    hidden: tuple[int, ...]
-    action_size: int
-    families: int
-    """Length of the context, with which the input ends: by how much each family's standard deviation counts."""
-    activation: Activation = "tanh"
-    initial_std: float = 1.0
-    network: NetworkName = "mlp"
-    options: Mapping[str, int] = FrozenDict()
-    """See `make`."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*batch inputs"]) -> Gaussian:
-        """Distribution of the action."""
-        sizes = (self.hidden, self.action_size, self.families, 0.01, self.activation)
-        mean = make(self.network, *sizes, self.options)(x)
-        start = nn.initializers.constant(float(np.log(self.initial_std)))
-        log_std = self.param("log_std", start, (self.families + 1, self.action_size))
-        log_std = head_weights(x, self.families) @ log_std
-        return Gaussian(mean, jnp.clip(log_std, -5.0, 1.0))
-
-
-def used_actions(
-    mask: Float[np.ndarray, "family action"], context: Float[Array, "*lane family"]
-) -> Float[Array, "*lane action"]:
-    """The mask of a lane's family; all entries count where the context does not tell the family."""
-    return context @ mask + (1.0 - context.sum(-1, keepdims=True))

@@ -1,87 +1,151 @@
-"""A replay buffer with a ring for each family, so that every family has an equal share of what is learnt from."""
+"""A replay of lanes: what each of them lived through, step after step, so that an observation is kept once."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.errors import UsageError
 
 
 @struct.dataclass
-class Replay:
-    """Rings of rows, one for each family; a pytree of any structure is a row."""
+class Steps:
+    """Steps of lanes. What a step led to is the lane's next observation."""
 
-    rows: Any
-    """Leaves [family, slot, …]."""
-    count: Int[Array, " family"]
-    """Rows that a family has had, those that newer ones took the place of included."""
+    observation: Float[Array, "*batch o"]
+    action: Float[Array, "*batch a"]
+    reward: Float[Array, "*batch"]
+    terminated: Bool[Array, "*batch"]
+    truncated: Bool[Array, "*batch"]
 
     @classmethod
-    def init(cls, row: Any, families: int, slots: int) -> Replay:
-        """Empty rings.
+    def shapes(cls, observation_size: int, action_size: int) -> Steps:
+        """Shapes and types of one step."""
+        number, flag = (jax.ShapeDtypeStruct((), kind) for kind in (jnp.float32, jnp.bool_))
+        lists = [number.update(shape=(size,)) for size in (observation_size, action_size)]
+        shapes: Any = (*lists, number, flag, flag)
+        return cls(*shapes)
+
+
+@struct.dataclass
+class Transitions:
+    """What critics learn from, [sample, …]."""
+
+    observation: Array
+    action: Array
+    reward: Array
+    """Σ γ^k r_{t+k} over m steps."""
+    factor: Array
+    """Of the value to come: γ^m, or 0 after a termination."""
+    next_observation: Array
+    """After m steps."""
+
+
+@struct.dataclass
+class Replay:
+    """The newest steps of all lanes, a ring over time."""
+
+    steps: Steps
+    """Leaves [slot, lane, …]."""
+    added: Int[Array, ""]
+    """Steps that each lane has had, those that newer ones took the place of included."""
+
+    @classmethod
+    def init(cls, step: Steps, slots: int, lanes: int) -> Replay:
+        """An empty ring.
 
         Args:
-          row: a row, or its shapes and types.
-          families: how many rings.
-          slots: rows of each.
+          step: shapes and types of a lane's step.
+          slots: steps of each lane, a multiple of how many are added at once.
+          lanes: how many.
         """
-        rows = jax.tree.map(lambda leaf: jnp.zeros((families, slots, *leaf.shape), leaf.dtype), row)
-        return cls(rows, jnp.zeros(families, jnp.int32))
+        empty = jax.tree.map(lambda leaf: jnp.zeros((slots, lanes, *leaf.shape), leaf.dtype), step)
+        return cls(empty, jnp.zeros((), jnp.int32))
 
     @property
     def slots(self) -> int:
-        """Rows of a ring."""
-        return int(jax.tree.leaves(self.rows)[0].shape[1])
+        """Steps of each lane that there is room for."""
+        return self.steps.reward.shape[0]
 
-    def add(self, rows: Any, family: Int[Array, " n"]) -> Replay:
-        """Puts rows [n, …] into the rings of their families, in order; n is at most `slots`."""
-        member = jax.nn.one_hot(family, self.count.size, dtype=jnp.int32)
-        before = (jnp.cumsum(member, axis=0) - member)[jnp.arange(family.size), family]
-        slot = (self.count[family] + before) % self.slots
-        put = jax.tree.map(lambda ring, new: ring.at[family, slot].set(new), self.rows, rows)
-        return Replay(put, self.count + member.sum(0))
+    @property
+    def lanes(self) -> int:
+        """How many there are."""
+        return self.steps.reward.shape[1]
 
-    def sample(self, key: jax.Array, each: int) -> tuple[Any, Int[Array, " n"], Float[Array, " n"]]:
-        """Draws uniformly from every ring.
+    def add(self, steps: Steps) -> Replay:
+        """Puts steps [time, lane, …] behind what was added before."""
+        put = jax.tree.map(
+            lambda ring, new: jax.lax.dynamic_update_slice_in_dim(ring, new, self.added % self.slots, 0),
+            self.steps,
+            steps,
+        )
+        return Replay(put, self.added + steps.reward.shape[0])
+
+    def sample(
+        self, key: jax.Array, lane: Int[Array, " sample"], *, n_step: int, discount: float
+    ) -> tuple[Transitions, Bool[Array, " sample"]]:
+        """Draws a step of each of these lanes, uniformly.
+
+        A sum of rewards ends where its episode does. A time limit is no end of the task, but what the cut-off step led
+        to is not kept, for the lane went on with another episode: sums end before that step, as they do before the
+        newest one, and are followed by the value of what it began with.
 
         Args:
           key: of the draws.
-          each: rows of each family.
+          lane: may name a lane more than once.
+          n_step: rewards that are summed at most.
+          discount: γ.
 
         Returns:
-          Rows [family * each, …], their families, and their weights: 0 where a ring is still empty.
+          Transitions, and whether there is one: not of a step that was cut off itself, one in a whole episode.
         """
-        filled = jnp.minimum(self.count, self.slots)
-        families = self.count.size
-        slot = jax.random.randint(key, (families, each), 0, jnp.maximum(filled, 1)[:, None])
-        family = jnp.repeat(jnp.arange(families), each)
-        rows = jax.tree.map(lambda ring: ring[family, slot.reshape(-1)], self.rows)
-        return rows, family, (filled > 0).astype(jnp.float32)[family]
+        newest, oldest = self.added - 1, jnp.maximum(self.added - self.slots, 0)
+        time = jax.random.randint(key, lane.shape, oldest, jnp.maximum(newest, oldest + 1))
+
+        def at(ring: Array, time: Int[Array, "*step sample"]) -> Array:
+            return ring[time % self.slots, lane]
+
+        ahead = time + jnp.arange(n_step)[:, None]
+        terminated = at(self.steps.terminated, ahead)
+        followed = (ahead < newest) & (terminated | ~at(self.steps.truncated, ahead))
+        over_before = jnp.cumsum(terminated, 0) > terminated
+        counts = jnp.cumprod(followed & ~over_before, 0)
+        length = counts.sum(0)
+        powers = discount ** jnp.arange(n_step)[:, None]
+        ends = (counts * terminated).any(0)
+        transitions = Transitions(
+            observation=at(self.steps.observation, time),
+            action=at(self.steps.action, time),
+            reward=(counts * powers * at(self.steps.reward, ahead)).sum(0),
+            factor=jnp.where(ends, 0.0, discount**length),
+            next_observation=at(self.steps.observation, time + length),
+        )
+        return transitions, length > 0
 
 
-def check_memory(row: Any, rings: int, slots: int) -> None:
+def check_memory(step: Steps, lanes: int, slots: int) -> None:
     """Makes sure before anything is allocated that a buffer fits.
 
     Args:
-      row: a row's shapes and types.
-      rings: of all seeds.
-      slots: of each ring.
+      step: shapes and types of a lane's step.
+      lanes: of all seeds.
+      slots: steps of each lane.
 
     Raises:
       UsageError: says how large the buffer is and how much memory there is.
     """
-    each = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(row))
-    needed, free = each * rings * slots, _free()
+    each = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(step))
+    needed, free = each * lanes * slots, _free()
     if free is not None and needed > free:
         raise UsageError(
-            f"replay of {rings} rings of {slots:,} rows of {each} bytes takes {needed / 1e9:.1f} GB, "
-            f"{free / 1e9:.1f} GB are free: choose a smaller replay_rows or fewer seeds"
+            f"replay of {lanes:,} lanes with {slots:,} steps of {each} bytes takes {needed / 1e9:.1f} GB, "
+            f"{free / 1e9:.1f} GB are free: choose a smaller replay_steps or fewer seeds"
         )
 
 
@@ -91,47 +155,8 @@ def _free() -> int | None:
     if stats := device.memory_stats():
         return int(stats["bytes_limit"] - stats["bytes_in_use"])
     try:
-        import os
-
-        return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (ValueError, OSError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return 1024 * int(kilobytes)
+    except (OSError, StopIteration):
         return None
-
-
-def n_step(
-    reward: Float[Array, "time lane"],
-    terminated: Array,
-    truncated: Array,
-    next_observation: Float[Array, "time lane o"],
-    *,
-    steps: int,
-    discount: float,
-) -> tuple[Float[Array, "time lane"], Float[Array, "time lane"], Float[Array, "time lane o"]]:
-    """Sums of up to `steps` rewards from every step of a rollout on, and what their bootstrap needs.
-
-    A sum stops at its episode's end and at the rollout's. A time limit is no end of the task: what the cut-off step
-    led to is worth its value. A terminated step has no future.
-
-    Args:
-      reward: r_t.
-      terminated: whether the future after step t is worth nothing.
-      truncated: whether step t was the last one played although the future goes on.
-      next_observation: what step t really led to.
-      steps: n.
-      discount: γ.
-
-    Returns:
-      Σ γ^k r_{t+k}; the factor of the value to come, γ^m, or 0 after a termination; and the observation it is of.
-    """
-    total, factor, seen = jnp.zeros_like(reward), jnp.ones_like(reward), next_observation
-    going = jnp.ones_like(reward, bool)
-    time = reward.shape[0]
-    for ahead in range(steps):
-        index = jnp.minimum(jnp.arange(time) + ahead, time - 1)
-        inside = (jnp.arange(time) + ahead < time)[:, None]
-        going = going & inside
-        total = total + jnp.where(going, factor * reward[index], 0.0)
-        seen = jnp.where(going[..., None], next_observation[index], seen)
-        factor = jnp.where(going, factor * discount * ~terminated[index], factor)
-        going = going & ~(terminated | truncated)[index]
-    return total, factor, seen

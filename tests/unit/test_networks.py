@@ -70,6 +70,7 @@ def test_families_begin_alike(name):
         ("film", ["Dense_0", "Dense_2"]),
         ("soft-modules", ["Dense_1"]),
         ("care", ["Dense_0"]),
+        ("bro", ["Dense_0"]),
         ("paco", ["Dense_0"]),
         ("moore", ["Dense_0"]),
     ],
@@ -141,8 +142,8 @@ def test_sizes_are_what_the_names_promise():
     "name, hidden, options, message",
     [
         ("more", HIDDEN, {}, "unknown network 'more': did you mean moore"),
-        ("moore", HIDDEN, {"expert": 2}, "unknown option of network moore 'expert': did you mean experts"),
-        ("mlp", HIDDEN, {"experts": 2}, "unknown option of network mlp 'experts'"),
+        ("moore", HIDDEN, {"expert": 2}, "unknown entry of network_options for moore 'expert': did you mean experts"),
+        ("mlp", HIDDEN, {"experts": 2}, "unknown entry of network_options for mlp 'experts'"),
         ("paco", HIDDEN, {"sets": 0}, "network_options: sets = 0: must be at least 1"),
         ("moore", (16, 2), {}, "at most as many experts as the last hidden layer is wide, 2"),
         ("simba", (16, 8), {}, "its blocks share one width, got 16, 8"),

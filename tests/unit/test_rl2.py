@@ -177,9 +177,6 @@ def test_nothing_of_a_task_reaches_the_next():
     assert (goes_on != unlike).any()
 
 
-def test_bad_configurations():
-    for change in ({"minibatches": 7}, {"memory": "lstm"}, {"episodes_per_task": 0}):
-        with pytest.raises(UsageError, match=next(iter(change))):
-            RL2(replace(SMALL, **change))
-    with pytest.raises(UsageError, match="must have 64 lanes, it has 32"):
-        RL2(SMALL).init(jax.random.key(0), TwoArms(32))
+def test_minibatches_are_of_whole_lanes():
+    with pytest.raises(UsageError, match="minibatches = 7: must divide lanes = 64"):
+        RL2(replace(SMALL, minibatches=7))

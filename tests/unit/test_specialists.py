@@ -1,20 +1,18 @@
-"""Specialists learn apart and are scored as one policy."""
+"""Specialists learn apart and act as one policy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 from probe import Family, Probe, bump
 
-from mtbench import stored
 from mtbench.baselines.specialists import MTPPOSpecialists, MTPPOSpecialistsConfig
 from mtbench.errors import UsageError
-from mtbench.policy import PolicyInput, Sizes
+from mtbench.policy import PolicyInput
 
 CONFIG = MTPPOSpecialistsConfig(
     num_seeds=2,
@@ -29,25 +27,9 @@ CONFIG = MTPPOSpecialistsConfig(
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Fixed(Probe):
-    """Says of itself what specialists ask for."""
-
-    fixed_families: bool = True
-    show_family: bool = True
-
-    @property
-    def lane_families(self):
-        return np.arange(self.num_lanes) % self.num_families if self.fixed_families else None
-
-    @property
-    def envs(self):
-        return (self,)
-
-
-def opposites(num_lanes: int, best=(0.6, -0.6), **more) -> Fixed:
+def opposites(num_lanes: int, best=(0.6, -0.6), **more) -> Probe:
     families = tuple(Family(lambda seen, action, at=at: bump(action, at)) for at in best)
-    return Fixed(num_lanes, families, **more)
+    return Probe(num_lanes, families, **more)
 
 
 @pytest.fixture(scope="module")
@@ -94,17 +76,6 @@ def test_a_specialist_does_not_depend_on_the_others(trained):
     mine, theirs = (algorithm.policy(s, 1) for s in (state, other))
     assert act(mine, 0) == pytest.approx(act(theirs, 0), abs=1e-4)
     assert abs(act(mine, 1) - act(theirs, 1)) > 0.3
-
-
-def test_it_is_stored_as_one_policy(trained, tmp_path, monkeypatch):
-    algorithm, state, _ = trained
-    policies = {seed: algorithm.policy(state, seed) for seed in range(2)}
-    sizes = Sizes(observation=1, context=2, action=1)
-    stored.save_policies(tmp_path, policies, algorithm=algorithm.name, sizes=sizes, suite={})
-    read = stored.find(tmp_path)
-    for seed in range(2):
-        for family in range(2):
-            assert act(read.policy(seed), family) == act(policies[seed], family)
 
 
 def test_what_it_cannot_be_trained_on():
