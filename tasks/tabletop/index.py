@@ -28,8 +28,7 @@ class Index:
         self.finger_dofs = np.array([compiled.joint(name).dofadr[0] for name in fingers])
         self.pads = np.array([compiled.geom(f"{name}_{end}").id for name in fingers for end in ("near", "far")])
         self.palm, self.table = compiled.geom("palm").id, compiled.geom("table").id
-        names = [name for name in rows.CAPACITY if name not in rows.FURTHER]
-        self.geoms = {name: _geoms(compiled, name) for name in names}
+        self.geoms = {name: _geoms(compiled, name) for name in rows.CAPACITY if name not in rows.FURTHER}
         present = {number: name for number, name in enumerate(rows.FURTHER) if any(slots.get(name, {}).values())}
         self.further = {number: FreeBody.named(compiled, name) for number, name in present.items()}
 

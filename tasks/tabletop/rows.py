@@ -22,7 +22,7 @@ from mtbench.task import Deviations
 
 from ..arrays import constant, scalar, stacked, vector
 from ..scenery import COLOURS
-from .rules import MAX_ROWS, Rules, no_stages, zeros
+from .rules import MAX_ROWS, Rules, blank, no_stages, zeros
 
 BOX, CAPSULE, SPHERE = "box", "capsule", "sphere"
 TYPES = (BOX, CAPSULE, SPHERE)
@@ -93,13 +93,13 @@ class Geoms:
 
 
 def _no_geoms(name: str) -> Any:
+    """A field without a geom by default."""
     count = sum(CAPACITY[name].values())
-
-    def none() -> Geoms:
-        numbers = (np.zeros((count, width), np.float32) for width in (3, 3, 4))
-        return Geoms(*numbers, np.zeros(count, np.int32), np.zeros(count, np.float32))
-
-    return field(default_factory=none)
+    return field(
+        default_factory=lambda: Geoms(
+            blank(count, 3), blank(count, 3), blank(count, 4), blank(count, dtype=np.int32), blank(count)
+        )
+    )
 
 
 @struct.dataclass
@@ -525,7 +525,7 @@ def initial(
 def _further_initial(places: Sequence[Sequence[Any]], spreads: Sequence[Sequence[float]]) -> FurtherInitial:
     if not places:
         return FurtherInitial()
-    there = np.arange(len(FURTHER)) < len(places)
+    there = constant(np.arange(len(FURTHER)) < len(places), bool)
     rows = ([*given, *[(0.0, 0.0, 0.0)] * (len(FURTHER) - len(given))] for given in (places, spreads))
     return FurtherInitial(there, *(stacked([vector(row) for row in some]) for some in rows))
 

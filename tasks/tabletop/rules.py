@@ -7,6 +7,7 @@ own in the step. Zeros throughout are no rules at all.
 from __future__ import annotations
 
 from dataclasses import field
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,23 +22,28 @@ MAX_ROWS = 2 * MAX_STAGES
 """Stages of a task: those of its table, and those of its rules."""
 
 
+def blank(*shape: int, dtype: Any = np.float32) -> Any:
+    """Zeros of NumPy's, typed as if they were an array of JAX's, which they become in use."""
+    return np.zeros(shape, dtype)
+
+
 def zeros(*shape: int, dtype: Any = np.float32) -> Any:
     """A field that is zero by default."""
-    return field(default_factory=lambda: np.zeros(shape, dtype))
+    return field(default_factory=partial(blank, *shape, dtype=dtype))
 
 
 def no_stages() -> Stages:
     """A table without an active row, all zeros."""
-    k, index, number, flag = MAX_STAGES, np.int32, np.float32, np.bool_
+    k = MAX_STAGES
     none = Conditions(
-        subject=np.zeros(k, index),
-        anchor=np.zeros(k, index),
-        offset=np.zeros((k, 3), number),
-        weights=np.zeros((k, 3), number),
-        relation=np.zeros(k, index),
-        tolerance=np.zeros(k, number),
+        subject=blank(k, dtype=np.int32),
+        anchor=blank(k, dtype=np.int32),
+        offset=blank(k, 3),
+        weights=blank(k, 3),
+        relation=blank(k, dtype=np.int32),
+        tolerance=blank(k),
     )
-    return Stages(none, np.zeros(k, number), np.zeros(k, flag), np.zeros(k, flag))
+    return Stages(none, blank(k), blank(k, dtype=bool), blank(k, dtype=bool))
 
 
 @struct.dataclass

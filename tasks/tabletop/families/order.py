@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from jaxtyping import Array
 
@@ -49,7 +50,7 @@ MATTER = (
 )
 ORDER = Factor("order", 0.0, 1.0, "", "which puck comes first", levels=("red", "blue"))
 
-_BOTH = {"observed": (OBJECT, SECOND), "orientation": rows.XYZW, "second_orientation": rows.XYZW}
+_BOTH: dict[str, Any] = {"observed": (OBJECT, SECOND), "orientation": rows.XYZW, "second_orientation": rows.XYZW}
 
 
 def _reach(factors: Mapping[str, Array]) -> Task:
