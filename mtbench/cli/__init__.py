@@ -10,6 +10,7 @@ COMMANDS = {
     "tasks": "list families, their factors, and suites",
     "check": "check a task file of your own, and whether its tasks can be done",
     "freeze": "write a suite of families of your choice",
+    "fold": "hold out a suite's families in turn: one suite for each fold",
     "train": "train a policy on a suite; resumable",
     "plot": "draw learning curves of one run or several",
     "export": "write what a run has learnt, and nothing else, to a folder",

@@ -21,6 +21,7 @@ from mtbench.errors import MtbenchError, UsageError
 from mtbench.evaluate import evaluate, play, play_jobs
 from mtbench.policy import RandomPolicy
 from mtbench.region import Region
+from mtbench.suite.folds import fold
 from mtbench.task import digest
 
 DIGESTS = json.loads((Path(__file__).parent / "digests.json").read_text())
@@ -153,6 +154,19 @@ def test_a_suite_is_divided_by_factor_values():
         suite.divided("none", "iid", {"none": {name: Region.of({"goal_x": 0.0333}) for name in suite.families}})
     with pytest.raises(UsageError, match="unknown factor of push 'mass': did you mean"):
         suite.filtered("x", "iid", {"push": Region.of({"mass": 1})})
+
+
+def test_each_family_is_held_out_in_one_fold():
+    suite = suites.load("ML10")
+    folds = [fold(suite, number, 3) for number in (1, 2, 3)]
+    held_out = [name for one in folds for name in one.splits["family"]]
+    assert sorted(held_out) == sorted(suite.splits["train"])
+    for one in folds:
+        assert set(one.splits["train"]) == set(suite.splits["train"]) - set(one.splits["family"])
+        assert one.protocol("ours").headlines == ("family",)
+        assert set(one.task_ids("family")) < set(suite.task_ids("iid")), "tasks keep their names"
+    with pytest.raises(UsageError, match="fold 1 of 11: ML10 trains on 10 families"):
+        fold(suite, 1, 11)
 
 
 def test_experts_certify_a_plan():
