@@ -45,9 +45,9 @@ def sampled(name: str, tasks: int, episodes: int) -> suites.Suite:
 
 def learner(sizes: Sizes) -> Policy[Any]:
     """A policy as MT-PPO trains it, untrained."""
-    return registry.algorithm("mt-ppo").Policy.blank(
-        sizes, hidden=(128, 128), activation="tanh", multi_head=True, layouts=[0] * sizes.context, deterministic=True
-    )
+    blank = registry.algorithm("mt-ppo").Policy.blank
+    network = {"hidden": (128, 128), "activation": "tanh", "network": "multi-head", "network_options": {}}
+    return blank(sizes, **network, layouts=[0] * sizes.context, deterministic=True)
 
 
 def speed(name: str, tasks: int, episodes: int) -> dict[str, Any]:
