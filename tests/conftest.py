@@ -11,7 +11,21 @@ os.environ["XLA_FLAGS"] = " ".join(
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+import gc
+from collections.abc import Iterator
+
+import jax
+import pytest
+
 from mtbench import render
 
 # MuJoCo reads its choice of OpenGL when it is imported.
 render.choose_gl()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs_of_one_file() -> Iterator[None]:
+    """A file's compiled programs go with it: Linux gives a process 65,530 memory maps, and past them XLA crashes."""
+    yield
+    jax.clear_caches()
+    gc.collect()
