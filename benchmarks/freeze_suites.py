@@ -118,8 +118,8 @@ BODY = names("""
     base_mass limb_mass thigh_length shin_length strength
 """)
 """Factors that make the robot another one."""
-SHUFFLES = names("layout joint side order")
-"""Factors whose values are no matter of more or less."""
+SHUFFLES = names("layout joint side order second_x second_y third_x third_y")
+"""Factors whose values are no matter of more or less, and where what stands about needs all the room that there is."""
 
 
 def ours(*splits: str) -> EvaluationProtocol:

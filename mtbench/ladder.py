@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import jax
 import numpy as np
 
 from .errors import UsageError, unknown_name
 from .region import WHOLE, Box, Region
 from .suite import Suite
+from .suite.rows import draws
 from .task import Factor, Family
 
 REACH = 2.0
@@ -181,8 +181,8 @@ def _possible(family: Family, region: Region) -> list[int]:
     count = len(region.alternatives)
     if family.accept is None:
         return list(range(count))
-    values = family.samples(np.arange(_TRIED * count), region)
-    accepted = np.asarray(jax.vmap(family.accept)(values)).reshape(_TRIED, count)
+    _, accepted = draws(family, tuple(range(_TRIED * count)), region)
+    accepted = accepted.reshape(_TRIED, count)
     return np.flatnonzero(accepted.all(0)).tolist()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import compress
 
 from . import registry
 from .errors import MtbenchError, UsageError, unknown_name
@@ -12,6 +14,7 @@ from .evaluate import play_jobs
 from .region import Region
 from .suite import EvaluationProtocol, Suite, catalogue
 from .suite.file import MOST_SEEDS
+from .suite.rows import draws
 from .task import TaskId
 
 FIRST_SEED = {"train": 0, "iid": 1_000_000, "family": 3_000_000}
@@ -22,6 +25,9 @@ TRIES = 3
 """Episodes in which an expert may solve a task."""
 SPARE = 1.2
 """Candidates drawn per task wanted; a family that needs more is too hard for its expert to be certified."""
+
+_DRAWN = 2
+"""Seeds looked at for a candidate."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +74,9 @@ class Plan:
 
     def candidates(self, split: str, family: str, count: int) -> list[TaskId]:
         """The first so many tasks of a family that a split may have."""
-        draw, first = self.splits[split], self.first_seed(split)
-        region = draw.regions.get(family, Region())
-        return [TaskId(family, registry.family(family).version, first + i, region) for i in range(count)]
+        region = self.splits[split].regions.get(family, Region())
+        seeds = _drawable(family, region, self.first_seed(split), count)
+        return [TaskId(family, registry.family(family).version, seed, region) for seed in seeds]
 
     def check(self) -> None:
         """Checks a plan before anything is played.
@@ -93,6 +99,21 @@ class Plan:
                 registry.family(name).check(region)
         if self.horizon is not None and not 1 <= self.horizon <= 10**6:
             raise UsageError(f"horizon = {self.horizon}: expected a whole number from 1 to 1,000,000")
+
+
+@cache
+def _drawable(family: str, region: Region, first: int, count: int) -> tuple[int, ...]:
+    """The first seeds that name a task: where a region leaves two objects little room, some find no place for them.
+
+    The very first ones, where there are too few: the suite's check says what is wrong with the region.
+    """
+    source, plain = registry.family(family), tuple(range(first, first + count))
+    if source.accept is None and not region.withheld:
+        return plain
+    tried = range(first, first + _DRAWN * count)
+    _, accepted = draws(source, tuple(tried), region)
+    found = tuple(compress(tried, accepted))[:count]
+    return found if len(found) == count else plain
 
 
 Certified = Mapping[tuple[TaskId, int], int]

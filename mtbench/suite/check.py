@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import MtbenchError, UsageError, unknown_name
-from .rows import grouped
+from .rows import draws, grouped
 
 if TYPE_CHECKING:
     from .suite import EvaluationProtocol, Suite
@@ -72,9 +71,6 @@ def check_regions(suite: Suite) -> None:
     Raises:
       UsageError: names the family, the factor or the task, and what was expected.
     """
-    import jax
-    import numpy as np
-
     for split, regions in suite.regions.items():
         if split not in suite.splits:
             raise unknown_name(f"split with regions in suite {suite.name}", split, suite.splits)
@@ -84,10 +80,9 @@ def check_regions(suite: Suite) -> None:
             suite.family(family).check(region)
     for split in suite.splits:
         for name, region, _, seeds in grouped(suite.task_ids(split)):
-            source = suite.family(name)
-            accepted = np.asarray(jax.vmap(partial(source.accepts, region=region))(source.samples(seeds, region)))
+            _, accepted = draws(suite.family(name), seeds, region)
             if not accepted.all():
                 raise UsageError(
-                    f"{name}: region {region} of split {split}: no draw for task {seeds[~accepted][0]} is a "
+                    f"{name}: region {region} of split {split}: no draw for task {seeds[accepted.argmin()]} is a "
                     "task at all (too near to its goal, say, or all of it is withheld): allow a wider region"
                 )

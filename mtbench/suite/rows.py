@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from .. import registry
@@ -31,12 +31,10 @@ def rows(ids: Sequence[TaskId], families: tuple[str, ...]) -> Task:
     import numpy as np
 
     tables, order = [], []
-    # On the CPU always: the same digits on every machine.
-    with jax.default_device(jax.devices("cpu")[0]):
-        for name, region, places, seeds in grouped(ids):
-            table = _table(registry.family(name), tuple(seeds.tolist()), region)
-            tables.append(table.replace(family=np.full(len(places), families.index(name), np.int32)))
-            order += places
+    for name, region, places, seeds in grouped(ids):
+        table = _table(registry.family(name), seeds, region)
+        tables.append(table.replace(family=np.full(len(places), families.index(name), np.int32)))
+        order += places
     inverse = np.argsort(np.array(order))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[inverse], *tables)
 
@@ -47,15 +45,33 @@ def _table(family: Family, seeds: tuple[int, ...], region: Region) -> Any:
 
     Operation by operation: to compile each family's rows as a program of its own takes two seconds a family.
     """
+    return _in_chunks(lambda chosen: family.tasks(chosen, region), seeds)
+
+
+@lru_cache(maxsize=4096)
+def draws(family: Family, seeds: tuple[int, ...], region: Region) -> tuple[dict[str, Any], Any]:
+    """Factor values [task] of one family's seeds, and which of them make a task: of some, no draw may do."""
+    import jax
+
+    def draw(chosen: Any) -> Any:
+        values = family.samples(chosen, region)
+        return values, jax.vmap(partial(family.accepts, region=region))(values)
+
+    return _in_chunks(draw, seeds)
+
+
+def _in_chunks(make: Callable[[Any], Any], seeds: tuple[int, ...]) -> Any:
+    """What is made of seeds [task, …], on the CPU always: the same digits on every machine."""
     import jax
     import numpy as np
 
     size = next((size for size in _CHUNKS if len(seeds) <= size), _CHUNKS[-1])
-    tables = []
-    for chosen, fresh in batches(seeds, size, fill=True):
-        tasks = family.tasks(np.array(chosen), region)
-        tables.append(jax.tree.map(lambda leaf, fresh=fresh: np.asarray(leaf)[:fresh], tasks))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *tables)
+    parts = []
+    with jax.default_device(jax.devices("cpu")[0]):
+        for chosen, fresh in batches(seeds, size, fill=True):
+            made = make(np.array(chosen, np.int32))
+            parts.append(jax.tree.map(lambda leaf, fresh=fresh: np.asarray(leaf)[:fresh], made))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def specimens(families: Sequence[Family]) -> Task:
@@ -85,27 +101,21 @@ def _specimens(family: Family) -> Any:
 
 def factor_values(ids: Sequence[TaskId]) -> list[dict[str, float]]:
     """Factor values of task ids, in their order."""
-    import jax
-    import numpy as np
-
     found: list[dict[str, float]] = [{} for _ in ids]
-    with jax.default_device(jax.devices("cpu")[0]):
-        for name, region, places, seeds in grouped(ids):
-            values = jax.tree.map(np.asarray, registry.family(name).samples(seeds, region))
-            for row, place in enumerate(places):
-                found[place] = {factor: float(column[row]) for factor, column in values.items()}
+    for name, region, places, seeds in grouped(ids):
+        values, _ = draws(registry.family(name), seeds, region)
+        for row, place in enumerate(places):
+            found[place] = {factor: float(column[row]) for factor, column in values.items()}
     return found
 
 
-def grouped(ids: Sequence[TaskId]) -> Iterator[tuple[str, Region, list[int], Any]]:
+def grouped(ids: Sequence[TaskId]) -> Iterator[tuple[str, Region, list[int], tuple[int, ...]]]:
     """Family, region, places and seeds of the ids that are drawn from the same."""
-    import numpy as np
-
     groups: dict[tuple[str, Region], list[int]] = {}
     for place, task_id in enumerate(ids):
         groups.setdefault((task_id.family, task_id.region), []).append(place)
     for (name, region), places in groups.items():
-        yield name, region, places, np.array([ids[place].seed for place in places], np.int32)
+        yield name, region, places, tuple(ids[place].seed for place in places)
 
 
 def digest(tables: Mapping[str, Task]) -> str:

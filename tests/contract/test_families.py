@@ -175,7 +175,7 @@ def test_the_expert_solves_its_tasks(arena):
     table = play_jobs(envs, player, player.expert(), jobs, name="expert", split="train")
     for (name,), part in table.group_by("family"):
         assert part["success"].mean() >= (0.85 if registry.family(name).base else 0.95), name
-    random = play_jobs(envs, player, RandomPolicy(4), jobs, name="random", split="train")
+    random = play_jobs(envs, player, RandomPolicy(4), jobs[::5], name="random", split="train")
     assert random["success"].mean() < 0.2, "tasks that chance solves measure nothing"
 
 

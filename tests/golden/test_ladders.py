@@ -43,7 +43,7 @@ def test_tasks_lie_on_their_rung(name):
                 intervals = dict(trained[family].within).get(factor.name, factor.intervals)
                 low, high = intervals[0][0], intervals[-1][1]
                 value, half = values[factor.name], (high - low) / 2 or 1.0
-                unseen[factor.name] = ~(Region(((factor.name, intervals),)).contains(values) | np.zeros(len(value), bool))
+                unseen[factor.name] = ~Region(((factor.name, intervals),)).contains(values)
                 distance[factor.name] = np.abs(value - (low + high) / 2) / half
             left = np.sum(list(unseen.values()), 0)
             corner = np.any([Region(box).contains(values) for box in trained[family].withheld], axis=0)
