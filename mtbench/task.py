@@ -103,32 +103,32 @@ class Family:
     base: str | None = None
     """The family that this one varies further, if it is such a one."""
 
-    def samples(self, seeds: Int[ArrayLike, " task"], region: Region = WHOLE) -> dict[str, Float[Array, " task"]]:
+    def samples(self, seeds: Int[ArrayLike, " task"], region: Region = WHOLE) -> dict[str, Float[np.ndarray, " task"]]:
         """Factor values of the tasks with these seeds: the same for ever, whatever else is registered."""
-        steps = _steps(np.uint32(zlib.crc32(self.name.encode())), self.version, seeds, len(self.factors))
+        name, seeds = np.uint32(zlib.crc32(self.name.encode())), np.asarray(seeds)
+        steps = np.asarray(_steps(name, self.version, seeds, len(self.factors)))
         boxes = [dict(one.within) for one in region.alternatives]
-        turn = jnp.asarray(seeds) % len(boxes)
+        turn = seeds % len(boxes)
         draws = {
             factor.name: _spread([box.get(factor.name, factor.intervals) for box in boxes], turn, steps[:, :, i])
             for i, factor in enumerate(self.factors)
         }
-        if self.accept is None and not region.withheld:
-            return {name: values[:, 0] for name, values in draws.items()}
         # A draw lies in its alternative as it is: what is left to ask is quick.
-        kept = Region(withheld=region.withheld)
-        accepted = jax.vmap(jax.vmap(partial(self.accepts, region=kept)))(draws)
-        chosen = jnp.argmax(accepted, axis=1)
-        return {name: values[jnp.arange(len(chosen)), chosen] for name, values in draws.items()}
+        accepted = np.broadcast_to(Region(withheld=region.withheld).contains(draws), steps.shape[:2])
+        if self.accept is not None:
+            accepted = accepted & np.asarray(jax.vmap(jax.vmap(self.accept))(draws))
+        chosen = accepted.argmax(1)
+        return {name: values[np.arange(len(chosen)), chosen] for name, values in draws.items()}
 
     def accepts(self, factors: Mapping[str, Array], region: Region = WHOLE) -> Bool[Array, ""]:
         """Whether factor values make a task of this family that lies in a region."""
         return jnp.logical_and(region.contains(factors), True if self.accept is None else self.accept(factors))
 
-    def sample(self, seed: Int[Array, ""] | int, region: Region = WHOLE) -> dict[str, Float[Array, ""]]:
+    def sample(self, seed: int, region: Region = WHOLE) -> dict[str, Float[Array, ""]]:
         """Factor values of the task with this seed."""
-        return {name: values[0] for name, values in self.samples(jnp.asarray(seed)[None], region).items()}
+        return {name: jnp.asarray(values[0]) for name, values in self.samples(np.array([seed]), region).items()}
 
-    def task(self, seed: Int[Array, ""] | int, region: Region = WHOLE) -> Task:
+    def task(self, seed: int, region: Region = WHOLE) -> Task:
         """The row of the task with this seed."""
         return self.build(self.sample(seed, region))
 
@@ -198,28 +198,29 @@ def _steps(name: ArrayLike, version: int, seeds: ArrayLike, factors: int) -> Int
 
 
 def _spread(
-    alternatives: Sequence[Intervals], turn: Int[Array, " task"], steps: Int[Array, "task n"]
-) -> Float[Array, "task n"]:
+    alternatives: Sequence[Intervals], turn: Int[np.ndarray, " task"], steps: Int[np.ndarray, "task n"]
+) -> Float[np.ndarray, "task n"]:
     """Lattice steps as values, uniform over a union of intervals, or over single values; each task has its own."""
-    share = steps / LATTICE
+    # Times the inverse, which differs from a division in the last bit: rows have been frozen with it.
+    share = steps.astype(np.float32) * (np.float32(1.0) / np.float32(LATTICE))
     if len(different := list(dict.fromkeys(alternatives))) == 1:
         return _spread_alike(different[0], share)
-    found = jnp.stack([_spread_alike(intervals, share) for intervals in different])
-    which = jnp.array([different.index(intervals) for intervals in alternatives])[turn]
-    return found[which, jnp.arange(len(which))]
+    found = np.stack([_spread_alike(intervals, share) for intervals in different])
+    which = np.array([different.index(intervals) for intervals in alternatives])[turn]
+    return found[which, np.arange(len(which))]
 
 
-def _spread_alike(intervals: Intervals, share: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def _spread_alike(intervals: Intervals, share: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    lows, highs = np.array(intervals, np.float32).T
     if len(intervals) == 1:
         ((low, high),) = intervals
-        return low + (high - low) * share
-    lows, highs = np.array(intervals, np.float32).T
+        return np.float32(low) + np.float32(high - low) * share
     ends = np.cumsum(highs - lows)
     if ends[-1] == 0.0:
-        return jnp.asarray(lows)[jnp.minimum((share * len(lows)).astype(int), len(lows) - 1)]
+        return lows[np.minimum((share * np.float32(len(lows))).astype(int), len(lows) - 1)]
     place = share * ends[-1]
     which = (place[..., None] > ends[:-1]).sum(-1)
-    return jnp.minimum(jnp.asarray(lows - ends + (highs - lows))[which] + place, jnp.asarray(highs)[which])
+    return np.minimum((lows - ends + (highs - lows))[which] + place, highs[which])
 
 
 def digest(tasks: Task, decimals: int = 5) -> str:

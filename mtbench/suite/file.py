@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -17,6 +18,7 @@ from .suite import EvaluationProtocol, Suite
 MOST_SEEDS = 1_000_000
 """Tasks of a family in a split, at most."""
 
+_BARE = re.compile("[A-Za-z0-9_-]+")
 _ENTRIES: dict[str, type] = {
     "name": str,
     "version": int,
@@ -42,10 +44,14 @@ _OPTIONAL: dict[str, type] = {
 def to_toml(suite: Suite) -> str:
     """The text of a suite's file."""
 
+    def key(name: str | int) -> str:
+        """A key of TOML: a dot in it would begin a table."""
+        return str(name) if _BARE.fullmatch(str(name)) else json.dumps(name, ensure_ascii=False)
+
     def value(content: Any) -> str:
         """In TOML, on one line."""
         if isinstance(content, Mapping):
-            return f"{{ {', '.join(f'{name} = {value(entry)}' for name, entry in content.items())} }}"
+            return f"{{ {', '.join(f'{key(name)} = {value(entry)}' for name, entry in content.items())} }}"
         if isinstance(content, list | tuple):
             return f"[{', '.join(map(value, content))}]"
         return json.dumps(content, ensure_ascii=False)
@@ -68,11 +74,11 @@ def to_toml(suite: Suite) -> str:
             for name, protocol in suite.protocols.items()
         },
         **{
-            f"regions.{split}": {family: value(region.table()) for family, region in regions.items()}
+            f"regions.{key(split)}": {family: value(region.table()) for family, region in regions.items()}
             for split, regions in suite.regions.items()
         },
         **{
-            f"splits.{split}": {family: value(_ranges(seeds)) for family, seeds in table.items()}
+            f"splits.{key(split)}": {family: value(_ranges(seeds)) for family, seeds in table.items()}
             for split, table in suite.splits.items()
         },
         "open": {family: value(_ranges(seeds)) for family, seeds in suite.open.items()},
@@ -82,7 +88,7 @@ def to_toml(suite: Suite) -> str:
     lines = [f"{name} = {value(entry)}" for name, entry in top.items()]
     for title, table in tables.items():
         if table:
-            lines += ["", f"[{title}]", *(f"{name} = {text}" for name, text in table.items())]
+            lines += ["", f"[{title}]", *(f"{key(name)} = {text}" for name, text in table.items())]
     return "\n".join(lines) + "\n"
 
 

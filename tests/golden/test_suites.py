@@ -85,8 +85,8 @@ def custom(*families, **more):
 
 def test_a_file_tells_all(tmp_path):
     own = Region.of({"object_mass": [(0.6, 0.65), (0.7, 0.75)], "goal_x": 0.05}, [{"object_mass": (0.7, 0.8)}])
-    more = {"name": "mine", "tasks": {"train": 70, "iid": 3, "heavy": 4}, "horizon": 9, "show_goal": False}
-    suite = custom("push", "reach", regions={"*": {"push": own}, "heavy": {"push": HEAVY}}, **more)
+    more = {"name": "mine", "tasks": {"train": 70, "iid": 3, "heavy-1.5": 4}, "horizon": 9, "show_goal": False}
+    suite = custom("push", "reach", regions={"*": {"push": own}, "heavy-1.5": {"push": HEAVY}}, **more)
     suite = replace(suite, certificates={"push": {17: 1}}, uncertified=("reach",), description='über "push"')
     path = tmp_path / "mine.toml"
     path.write_text(suites.to_toml(suite))
