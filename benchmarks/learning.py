@@ -18,6 +18,7 @@ from machine import describe
 
 import mtbench.suite as suites
 from mtbench import files
+from mtbench.score import plots
 from mtbench.training.curves import Curves, draw
 
 HERE = Path(__file__).parent
@@ -40,6 +41,28 @@ def metrics(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
+def cell(estimate: dict | None) -> str:
+    """An estimate with its interval."""
+    return f"{estimate['value']:.0%} [{estimate['low']:.0%}, {estimate['high']:.0%}]" if estimate else "–"
+
+
+def ladder(card: dict) -> str:
+    """Success on every split, from near to far, as Markdown; those of the headline are marked."""
+    names = [card["policy"], *card["controls"]]
+    lines = [f"| split | tasks | {' | '.join(names)} | train − split |", "| --- |" + " ---: |" * (len(names) + 2)]
+
+    def line(title: str, block: dict, gap: dict | None) -> str:
+        own = block["policies"]
+        cells = [cell(own[name]["success"] if name in own else None) for name in names]
+        return f"| {title} | {own[card['policy']]['tasks']:,} | {' | '.join(cells)} | {cell(gap)} |"
+
+    for rung in card["ladder"]:
+        title = rung["split"] + " \\*" * rung["scored"]
+        lines.append(line(title, card["splits"][rung["split"]], rung["gap"]))
+    lines.append(line("**headline: all \\***", card["pooled"], card["headline"]["gap"]))
+    return "\n".join(lines) + "\n"
+
+
 def table(card: dict) -> str:
     """Success of every family on tasks of each split, as Markdown: the policy, its training tasks, the controls."""
     policy = card["policy"]
@@ -54,10 +77,6 @@ def table(card: dict) -> str:
         for title, (split, who) in shown.items()
         if who in card["splits"][split]["policies"]
     }
-
-    def cell(success: dict) -> str:
-        return f"{success['value']:.0%} [{success['low']:.0%}, {success['high']:.0%}]"
-
     lines = ["| family | " + " | ".join(groups) + " |", "| --- |" + " ---: |" * len(groups)]
     lines.append("| **all** | " + " | ".join(cell(group["success"]) for group in groups.values()) + " |")
     first, *_ = groups.values()
@@ -85,7 +104,14 @@ def report(run: Path, suite: str, out: Path) -> Path:
     about += f" Success is about {card['claim']}."
     if suites.load(suite).open:
         about += " Training tasks here are those that an expert solves; the curve counts the open ones too."
-    files.write(out / f"{name}.md", f"# {told}\n\n{about}\n\n{table(card)}")
+    rungs = ""
+    if len(card["ladder"]) > 2:
+        with plots.style():
+            figure = plots.rung_axes(card).figure
+            figure.legend(loc="outside upper left", ncols=5, borderpad=0)
+            figure.savefig(out / f"{name}-ladder.png", dpi=160)
+        rungs = f"![Success from near to far]({name}-ladder.png)\n\n{ladder(card)}\n"
+    files.write(out / f"{name}.md", f"# {told}\n\n{about}\n\n{rungs}{table(card)}")
     # Thousands of tasks, one by one, are in the run's episodes table; here they would hide the rest.
     for split in card["splits"].values():
         for policy in split["policies"].values():
@@ -105,7 +131,9 @@ def train(arguments: argparse.Namespace, flags: list[str], run: Path, trial: Pat
     how = "--resume" if arguments.resume else "--force"
     mtbench("train", arguments.suite, "--run-dir", str(run), how, "--total-steps", str(steps), *flags)
     minutes = metrics(run)[-1]["seconds"] / 60
-    mtbench("eval", str(run), "--splits", "iid", "train", "--force")
+    # A ladder is played whole.
+    splits = [] if suites.load(arguments.suite).protocol("ours").headline else ["--splits", "iid", "train"]
+    mtbench("eval", str(run), *splits, "--force")
     record = {
         "machine": describe(),
         "suite": arguments.suite,

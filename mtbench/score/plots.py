@@ -68,6 +68,16 @@ def style() -> Iterator[None]:
 
 def rungs(card: Mapping[str, Any]) -> Plot:
     """Success by split, from near to far; what is not in the headline is hollow."""
+    about = (
+        "Success at any time in the episode, with 95 % intervals, from training to what is farthest from it. Splits "
+    )
+    about += f"in the headline are filled, the dotted line is the headline: {', '.join(card['headline']['splits'])}."
+    told = "; ".join(f"{rung['split']} {format_estimate(rung['success'])}" for rung in card["ladder"])
+    return _svg(rung_axes(card), "ladder", "The ladder", about, f"{card['policy']}: {told}.")
+
+
+def rung_axes(card: Mapping[str, Any]) -> Axes:
+    """The plot of `rungs`, not on a page yet."""
     names, order = [card["policy"], *card["controls"]], card["ladder"]
     axes = _axes(1.0 + 0.36 * len(order))
     for index, name in enumerate(names):
@@ -85,12 +95,7 @@ def rungs(card: Mapping[str, Any]) -> Plot:
     axes.set(xlim=(0, 1), xlabel="success rate", ylim=(len(order) - 0.5, -0.5))
     axes.set_yticks(range(len(order)), [rung["split"] for rung in order])
     axes.grid(axis="y", visible=False)
-    about = (
-        "Success at any time in the episode, with 95 % intervals, from training to what is farthest from it. Splits "
-    )
-    about += f"in the headline are filled, the dotted line is the headline: {', '.join(card['headline']['splits'])}."
-    told = "; ".join(f"{rung['split']} {format_estimate(rung['success'])}" for rung in order)
-    return _svg(axes, "ladder", "The ladder", about, f"{card['policy']}: {told}.")
+    return axes
 
 
 def shells(curves: Sequence[Mapping[str, Any]]) -> Plot:
