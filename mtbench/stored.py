@@ -18,6 +18,9 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,11 +143,23 @@ class Stored:
         return [RECORD, SUITE, *contents]
 
 
+@cache
+def installed() -> dict[str, Path]:
+    """Folders of exported policies by name, e.g. `best/MT10`: those of the packages that entry points of the group
+    `mtbench.policies` name."""
+    found = {}
+    for point in entry_points(group="mtbench.policies"):
+        package = Path(str(package_files(point.value)))
+        for record in sorted(package.rglob(RECORD)):
+            found[f"{point.name}/{record.parent.relative_to(package).as_posix()}"] = record.parent
+    return found
+
+
 def find(source: str | Path, step: int | None = None) -> Stored:
     """The policies of an exported folder, or of a run's checkpoint.
 
     Args:
-      source: the folder.
+      source: the folder, or the name of a policy that is installed.
       step: which checkpoint of a run, in environment steps; the newest by default.
 
     Raises:
@@ -153,7 +168,12 @@ def find(source: str | Path, step: int | None = None) -> Stored:
     """
     from .training import checkpoint_folder, read_run
 
-    folder = Path(source)
+    folder, known = Path(source), installed()
+    if not folder.exists():
+        groups = {name.partition("/")[0] for name in known}
+        if str(source) not in known and str(source).partition("/")[0] in groups:
+            raise unknown_name("installed policy", str(source), known)
+        folder = known.get(str(source), folder)
     if (folder / RECORD).exists():
         if step is not None:
             raise UsageError(f"{folder} is an exported policy and has no step {step}: steps are those of a run")

@@ -55,7 +55,9 @@ def open_policies(source: str, suite_name: str | None, backend: str | None, step
         name, folder, chosen = source, Path(source.replace(":", ".")), suite.load(suite_name)
     else:
         found = stored.find(source, step)
-        name, folder, trained = found.record["algorithm"], found.folder, found.record.get("training", {})
+        name, trained = found.record["algorithm"], found.record.get("training", {})
+        # What is installed is not written to.
+        folder = Path(source) if found.folder not in stored.installed().values() else Path(source.replace("/", "-"))
         origin = {key: found.record.get(key) for key in ("algorithm", "training", "suite", "code", "files")}
         known = found.suite()
         chosen = suite.load(suite_name) if suite_name else known

@@ -173,6 +173,24 @@ def test_bad_choice(tmp_path):
         stored.load_policy(tmp_path / "nothing")
 
 
+def test_installed_policies_have_names(tmp_path, monkeypatch):
+    folder = save(tmp_path / "policy")
+    monkeypatch.setattr(stored, "installed", lambda: {"best/STARTER": folder})
+    chex.assert_trees_all_equal(stored.load_policy("best/STARTER", seed=1), make("heads and layouts", 1), strict=True)
+    with pytest.raises(UsageError, match="unknown installed policy 'best/STARTR'.*did you mean best/STARTER"):
+        stored.load_policy("best/STARTR")
+
+
+@pytest.mark.parametrize("name", stored.installed())
+def test_what_is_installed_is_small_and_of_an_installed_suite(name):
+    found = stored.find(name)
+    assert sum(path.stat().st_size for path in found.folder.glob("seed-*")) <= 1 << 20
+    trained = found.suite()
+    assert trained.name == name.partition("/")[2] and suite.load(trained.name).digest == trained.digest
+    for seed in found.arrays:
+        check(found.policy(seed), found.sizes, name)
+
+
 def test_an_export_that_replaces_another_leaves_nothing_of_it(tmp_path):
     folder = save(tmp_path / "policy")
     (folder / "notes.txt").write_text("mine")
