@@ -66,7 +66,7 @@ class MAMLConfig:
     """Of ppo: passes over the tasks of an update."""
     minibatches: int = 2
     """Of ppo: gradient steps in a pass, each over a share of the tasks, whose number it must divide."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Of ppo: step size of Adam."""
     anneal: bool = True
     """Of ppo: let the learning rate fall linearly to 0 over total_steps."""
@@ -159,7 +159,7 @@ def linear_baseline(
     inputs: Float[Array, "*batch time i"],
     return_: Float[Array, "*batch time"],
     valid: Bool[Array, "*batch time"],
-    ridge: float = 1e-5,
+    ridge: float = 1e-4,
 ) -> Float[Array, "*batch time"]:
     """Least squares of the returns on the inputs, their squares, and powers of time up to the third (Duan et al. 2016,
     arXiv:1604.06778).
@@ -168,22 +168,23 @@ def linear_baseline(
       inputs: what the policy reads, normalised.
       return_: to be predicted.
       valid: which steps count.
-      ridge: weight of the squared coefficients, of features that are scaled to a mean square of 1. Entries that never
-        change need it.
+      ridge: weight of the squared coefficients, of features with a variance of 1. Entries that never change need it.
 
     Returns:
       The predictions.
     """
     time = jnp.broadcast_to(jnp.linspace(0.0, 1.0, valid.shape[-1]), valid.shape)
-    features = jnp.concatenate([inputs, inputs**2, time[..., None] ** jnp.arange(4)], axis=-1)
-    x = jnp.where(valid[..., None], features, 0.0).reshape(-1, features.shape[-1])
-    count = jnp.maximum(valid.sum(), 1)
-    x /= jnp.maximum(jnp.sqrt((x**2).sum(0) / count), 1e-6)
-    # Normal equations in full precision, whatever matrix products have by default.
+    features = jnp.concatenate([inputs, inputs**2, time[..., None] ** jnp.arange(1, 4)], axis=-1)
+    weight = valid.reshape(-1) / jnp.maximum(valid.sum(), 1)
+    # Normal equations, in full precision whatever matrix products have by default.
     product = partial(jnp.matmul, precision="highest")
-    gram = product(x.T, x) / count + ridge * jnp.eye(x.shape[-1])
-    weights = jax.scipy.linalg.solve(gram, product(x.T, return_.reshape(-1)) / count, assume_a="pos")
-    return product(x, weights).reshape(return_.shape)
+    x, y = features.reshape(-1, features.shape[-1]), return_.reshape(-1)
+    x, level = x - product(weight, x), product(weight, y)
+    x /= jnp.maximum(jnp.sqrt(product(weight, x**2)), 1e-4)
+    # By eigenvalues: rounding can make a matrix of nearly equal features indefinite, and Cholesky's root of it NaN.
+    size, axes = jnp.linalg.eigh(product(weight * x.T, x))
+    along = product(axes.T, product(weight * x.T, y - level)) / (jnp.maximum(size, 0.0) + ridge)
+    return (level + product(x, product(axes, along))).reshape(return_.shape)
 
 
 def advantages(
