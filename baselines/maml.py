@@ -51,9 +51,9 @@ class MAMLConfig:
     num_seeds: int = 1
     """Trainings that run side by side in one program."""
     lanes: int = 200
-    """Environments that each seed steps at once, those of a task side by side."""
+    """Environments that each seed steps at once."""
     adaptation_episodes: int = 10
-    """Episodes of a round; must divide lanes, into as many tasks as an update is made from."""
+    """Episodes of a round, each in a lane of its own: must divide lanes, into the tasks of an update."""
     inner_steps: int = 1
     """Rounds, and so inner steps, before the one that the outer loss reads."""
     inner_rate: float = 0.1
@@ -108,8 +108,8 @@ class MAMLConfig:
         Raises:
           UsageError: a value out of range; names the field, the value and what is allowed.
         """
-        counts = ("total_steps", "num_seeds", "lanes", "adaptation_episodes", "inner_steps", "epochs", "minibatches")
-        counts += ("cg_iterations", "fisher_stride", "backtracks")
+        sizes = ("total_steps", "num_seeds", "lanes", "adaptation_episodes", "inner_steps", "epochs", "minibatches")
+        counts = (*sizes, "cg_iterations", "fisher_stride", "backtracks")
         rules = {field: (getattr(self, field) >= 1, "at least 1") for field in counts} | {
             "inner_rate": (self.inner_rate > 0, "greater than 0"),
             "outer": (self.outer in get_args(OuterName), f"one of {', '.join(get_args(OuterName))}"),
@@ -461,12 +461,14 @@ class MAML:
         """
         config = self.config
         keys = jax.vmap(lambda learner: fold(learner.key, state.updates))(state.learner)
-        tasks = jax.vmap(lambda key: jax.random.randint(fold(key, 0), (config.tasks,), 0, jnp.iinfo(jnp.int32).max))(
-            keys
-        )
-        task_params = jax.tree.map(
-            lambda x: jnp.broadcast_to(x[:, None], (x.shape[0], config.tasks, *x.shape[1:])), state.learner.params
-        )
+
+        def draw(key: jax.Array) -> Int[Array, " task"]:
+            return jax.random.randint(fold(key, 0), (config.tasks,), 0, jnp.iinfo(jnp.int32).max)
+
+        def for_tasks(x: Array) -> Array:
+            return jnp.broadcast_to(x[:, None], (x.shape[0], config.tasks, *x.shape[1:]))
+
+        tasks, start = jax.vmap(draw)(keys), jax.tree.map(for_tasks, state.learner.params)
         step = partial(inner_step, self._actor_of(state.learner.params), rate=config.inner_rate)
 
         def round_(params: Any, number: Array) -> tuple[Any, tuple[Batch, Rollout]]:
@@ -478,10 +480,10 @@ class MAML:
             params = jax.lax.cond(goes_on, jax.vmap(jax.vmap(step)), lambda params, batch: params, params, batch)
             return params, (batch, rollout)
 
-        _, (batches, rollouts) = jax.lax.scan(round_, task_params, jnp.arange(config.inner_steps + 1))
+        _, (batches, rollouts) = jax.lax.scan(round_, start, jnp.arange(config.inner_steps + 1))
         left = jnp.maximum(1.0 - state.updates * (self.steps_per_update(env) / config.total_steps), 0.0)
-        learn = {"ppo": partial(self._ppo, learning_rate=config.learning_rate * (left if config.anneal else 1.0))}
-        outer = learn.get(config.outer, self._trpo)
+        ppo = partial(self._ppo, learning_rate=config.learning_rate * (left if config.anneal else 1.0))
+        outer = ppo if config.outer == "ppo" else self._trpo
         learner, losses = jax.vmap(outer, (0, 1, 0))(state.learner, batches, jax.vmap(fold, (0, None))(keys, 2))
 
         def observe(learner: Learner, seen: PolicyInput) -> Learner:
@@ -544,7 +546,7 @@ class MAML:
     def _counts(self, rollout: Rollout, families: int) -> dict[str, Array]:
         """Of the episodes of a round, [seed, time, episode, task]: see `episode_counts`."""
         told = (rollout.ended, rollout.success_any, rollout.episode_return, rollout.family)
-        return jax.vmap(lambda *x: episode_counts(*x, families))(*told)
+        return jax.vmap(partial(episode_counts, num_families=families))(*told)
 
     # ── The outer step: of one seed, from its batches [round, task, episode, time, …] ──
 
@@ -600,20 +602,18 @@ class MAML:
     def _trpo(self, learner: Learner, batches: Batch, key: jax.Array) -> tuple[Learner, dict[str, Array]]:
         """A step within a trust region of the adapted policies. Metrics: see `trust_region_step`, and their `entropy`
         before."""
+        last, before = jax.tree.map(lambda x: x[-1], batches), self._adapted(learner.params, batches)
 
         def gain(params: Any) -> Float[Array, ""]:
-            last = jax.tree.map(lambda x: x[-1], batches)
             log_prob = self._adapted(params, batches).log_prob(last.action)
             return mean(jnp.exp(log_prob - last.log_prob) * last.advantage, last.valid)
 
         def divergence(stride: int, params: Any) -> Float[Array, ""]:
-            few = jax.tree.map(lambda x: x[:, ::stride], batches)
-            before = self._adapted(jax.lax.stop_gradient(learner.params), few)
-            return mean(before.divergence(self._adapted(params, few)), few.valid[-1])
+            few, old = jax.tree.map(lambda x: x[:, ::stride], batches), jax.tree.map(lambda x: x[::stride], before)
+            return mean(old.divergence(self._adapted(params, few)), last.valid[::stride])
 
         sampled = partial(divergence, self.config.fisher_stride)
         params, metrics = trust_region_step(
             self.config, gain, partial(divergence, 1), learner.params, sampled_divergence=sampled
         )
-        entropy = mean(self._adapted(learner.params, batches).entropy(), batches.valid[-1])
-        return replace(learner, params=params), metrics | {"entropy": entropy}
+        return replace(learner, params=params), metrics | {"entropy": mean(before.entropy(), last.valid)}

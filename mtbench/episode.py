@@ -131,9 +131,9 @@ def play_trials(
       The figures of all episodes, [lane, episode].
     """
 
-    count = sum(remembered)
+    count, adapts = sum(remembered), jnp.array(remembered)
     # Of the episodes that are remembered; there is no such place for the others.
-    places = jnp.where(jnp.array(remembered), jnp.cumsum(jnp.array(remembered)) - 1, count)
+    places = jnp.where(adapts, jnp.cumsum(adapts) - 1, count)
 
     def keep(state, timestep, carry):
         return (policy.keep(carry), timestep.reward) if isinstance(policy, Adaptive) else ()
@@ -150,7 +150,8 @@ def play_trials(
                 start = replace(memory, carry=policy.adapt(memory.carry, experience, ~remember))
             episode, after, told = play(env, policy, key, task, memory=start, record=keep, params=params)
             if isinstance(policy, Adaptive):
-                experience = _add(experience, place, told, episode.length)
+                kept, reward = jax.tree.map(lambda x: x[1:], told)
+                experience = experience.put(place, kept, reward, episode.length)
             return (jax.tree.map(partial(jnp.where, remember), after, memory), experience), episode
 
         timestep = jax.eval_shape(env.begin, keys[0], task, params)[1]
@@ -159,13 +160,6 @@ def play_trials(
         experience = ()
         if isinstance(policy, Adaptive):
             experience = Experience.room(policy, memory.carry, count, env.horizon)
-        return jax.lax.scan(one, (memory, experience), (keys, jnp.array(remembered), places))[1]
+        return jax.lax.scan(one, (memory, experience), (keys, adapts, places))[1]
 
     return jax.vmap(trial)(keys, replace(tasks, scene=()), params)
-
-
-def _add(experience: Experience, place: jax.Array, told: Any, length: jax.Array) -> Experience:
-    """Puts the steps of an episode, [steps + 1, …] with its start, where there is such a place."""
-    kept, reward = jax.tree.map(lambda x: x[1:], told)
-    episode = Experience(kept, reward, jnp.arange(reward.shape[0]) < length)
-    return jax.tree.map(lambda room, new: room.at[place].set(new, mode="drop"), experience, episode)

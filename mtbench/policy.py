@@ -73,6 +73,11 @@ class Experience:
         blank = jax.tree.map(lambda leaf: jnp.zeros((episodes, steps, *leaf.shape), leaf.dtype), kept)
         return cls(blank, jnp.zeros((episodes, steps)), jnp.zeros((episodes, steps), bool))
 
+    def put(self, place: Int[Array, ""], kept: Any, reward: Float[Array, " time"], length: Any) -> Experience:
+        """With an episode of so many steps in a place; as it is, where there is no such place."""
+        episode = Experience(kept, reward, jnp.arange(reward.shape[0]) < length)
+        return jax.tree.map(lambda room, new: room.at[place].set(new, mode="drop"), self, episode)
+
 
 @runtime_checkable
 class Adaptive(Protocol):

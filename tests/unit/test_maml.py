@@ -233,8 +233,7 @@ def learning_curve(policy, episodes, lanes=64):
         def level(experience, place):
             one, other = jax.random.split(jax.random.fold_in(jax.random.key(number), place))
             reward = episode(experience, jnp.array(True), one)[1].mean()
-            new = Experience(*episode(experience, jnp.array(False), other), jnp.ones(time, bool))
-            return jax.tree.map(lambda room, x: room.at[place].set(x, mode="drop"), experience, new), reward
+            return experience.put(place, *episode(experience, jnp.array(False), other), time), reward
 
         room = Experience.room(policy, start, episodes, time)
         return jax.lax.scan(level, room, jnp.arange(episodes + 1))[1]
