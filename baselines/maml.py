@@ -309,23 +309,28 @@ class MAMLPolicy:
 
         Until a round is complete its episodes are played with the parameters from which it began, as in training.
         """
-        room = experience.valid.shape[0]
-        size = min(self.adaptation_episodes, room)
+        return replace(carry, params=_adapted(self, experience, scored))
 
-        def split(x: Array) -> Array:
-            x = jnp.pad(x, [(0, -room % size), *[(0, 0)] * (x.ndim - 1)])
-            return x.reshape(-1, size, *x.shape[1:])
 
-        def learn(params: Any, now: Experience) -> tuple[Any, None]:
-            complete = now.valid[:, 0].sum() == self.adaptation_episodes
-            valid, (inputs, action) = now.valid & (complete | scored), now.kept
-            acted: Any = self.actor.apply(params, inputs)
-            advantage = advantages(self, inputs, now.reward, valid)
-            batch = Batch(inputs, action, acted.log_prob(action), advantage, valid)
-            return inner_step(self.actor, params, batch, self.inner_rate), None
+@jax.custom_batching.sequential_vmap
+def _adapted(policy: MAMLPolicy, experience: Experience, scored: Bool[Array, ""]) -> Any:
+    """See `MAMLPolicy.adapt`. One lane after another: an evaluation's hundreds at once would take gigabytes."""
+    room = experience.valid.shape[0]
+    size = min(policy.adaptation_episodes, room)
 
-        params, _ = jax.lax.scan(learn, self.params, jax.tree.map(split, experience))
-        return replace(carry, params=params)
+    def split(x: Array) -> Array:
+        x = jnp.pad(x, [(0, -room % size), *[(0, 0)] * (x.ndim - 1)])
+        return x.reshape(-1, size, *x.shape[1:])
+
+    def learn(params: Any, now: Experience) -> tuple[Any, None]:
+        complete = now.valid[:, 0].sum() == policy.adaptation_episodes
+        valid, (inputs, action) = now.valid & (complete | scored), now.kept
+        acted: Any = policy.actor.apply(params, inputs)
+        advantage = advantages(policy, inputs, now.reward, valid)
+        batch = Batch(inputs, action, acted.log_prob(action), advantage, valid)
+        return inner_step(policy.actor, params, batch, policy.inner_rate), None
+
+    return jax.lax.scan(learn, policy.params, jax.tree.map(split, experience))[0]
 
 
 # ── State: what a training carries from one update to the next ──────────────────────────────────────────────
