@@ -2,16 +2,13 @@
 
 Trust region policy optimisation (Schulman et al. 2015, arXiv:1502.05477) with generalised advantage estimation, which
 brings the critic (Schulman et al. 2015, arXiv:1506.02438). Playing, and what makes it multi-task, is in
-`parts/on_policy.py`, as for MT-PPO. An update is one step of the policy and some passes of the critic:
-
-    g = ∇ surrogate,  F x = g by conjugate gradients,  θ ← θ + α √(2 δ / xᵀ F x) x,  α = 1, ⅘, ⅘², …
-
-with the first α at which the surrogate has grown and the divergence is at most δ.
+`parts/on_policy.py`, as for MT-PPO. An update is one step of the policy (`parts/trust_region.py`) and some
+passes of the critic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -23,6 +20,7 @@ from jaxtyping import Array, Float
 
 from .parts.keys import fold
 from .parts.on_policy import Batch, Learner, OnPolicy, OnPolicyConfig
+from .parts.trust_region import trust_region_step
 
 
 @dataclass(frozen=True)
@@ -96,31 +94,11 @@ class MTTRPO(OnPolicy):
             before, after = (self._distribution({"actor": x}, batch.inputs) for x in (old, actor))
             return before.divergence(after, batch.used).mean()
 
-        start, gradient = jax.value_and_grad(surrogate)(old)
-        fisher = damped_curvature(partial(divergence, few), old, config.damping)
-        step = natural_step(fisher, gradient, config.max_kl, config.cg_iterations)
-
-        def tried(number: Array) -> tuple[Any, Array, Array, Array]:
-            share = 0.8 ** number.astype(jnp.float32)
-            actor = optax.tree.add_scale(old, share, step)
-            return actor, share, surrogate(actor) - start, divergence(batch, actor)
-
-        def fails(tries: tuple[Array, Any]) -> Array:
-            number, (_, _, gain, moved) = tries
-            return (number < config.backtracks) & ~((gain > 0.0) & (moved <= config.max_kl))
-
-        def shorten(tries: tuple[Array, Any]) -> tuple[Array, Any]:
-            number = tries[0] + 1
-            return number, tried(number)
-
-        zero = jnp.zeros((), jnp.int32)
-        number, (actor, *told) = jax.lax.while_loop(fails, shorten, (zero, tried(zero)))
-        moves = number < config.backtracks
-        actor = jax.tree.map(lambda new, old: jnp.where(moves, new, old), actor, old)
-        share, gain, moved = (jnp.where(moves, x, 0.0) for x in told)
+        actor, metrics = trust_region_step(
+            config, surrogate, partial(divergence, batch), old, sampled_divergence=partial(divergence, few)
+        )
         entropy = self._distribution(params, batch.inputs).entropy(batch.used).mean()
-        metrics = {"surrogate": gain, "kl": moved, "step_share": share, "entropy": entropy}
-        return actor, metrics | {"grad_norm": optax.global_norm(gradient)}
+        return actor, metrics | {"entropy": entropy}
 
     def _critic_steps(
         self, learner: Learner, batch: Batch, learning_rate: float | Array, key: jax.Array
@@ -143,24 +121,3 @@ class MTTRPO(OnPolicy):
         steps = order.reshape(config.epochs * config.minibatches, -1)
         (critic, optimizer), losses = jax.lax.scan(gradient_step, (params["critic"], learner.optimizer), steps)
         return critic, optimizer, losses.mean()
-
-
-# ── The natural gradient, of any pytree of parameters ──
-
-
-def damped_curvature[P](divergence: Callable[[P], Array], params: P, damping: float) -> Callable[[P], P]:
-    """Products with the Hessian of a divergence from these parameters, which there is Fisher's information matrix, and
-    with so much of the identity."""
-
-    def product(vector: P) -> P:
-        curved = jax.jvp(jax.grad(divergence), (params,), (vector,))[1]
-        return optax.tree.add_scale(curved, damping, vector)
-
-    return product
-
-
-def natural_step[P](curvature: Callable[[P], P], gradient: P, bound: float, iterations: int) -> P:
-    """The step along the natural gradient whose divergence is the bound, by the second-order model (appendix C)."""
-    direction: P = jax.scipy.sparse.linalg.cg(curvature, gradient, maxiter=iterations)[0]
-    length = optax.tree.vdot(direction, curvature(direction))
-    return optax.tree.scale(jnp.sqrt(2.0 * bound / jnp.maximum(length, 1e-12)), direction)

@@ -34,7 +34,7 @@ def episodes(env: Any, policy: Any, keys: jax.Array, rows: Any, params: jax.Arra
     which = env.arena.quantities.index("terms")
 
     def one(key, row, params):
-        def seen(state, timestep):
+        def seen(state, timestep, carry):
             return timestep.quantities[which, 0], timestep.terminated
 
         _, _, (track, over) = play(env, policy, key, row, record=seen, params=params)

@@ -13,7 +13,7 @@ from flax import struct
 from jaxtyping import Array, Bool
 
 from .env import Env, EnvState, TimeStep
-from .policy import Expert, Policy, act, failure
+from .policy import Adaptive, Experience, Expert, Policy, act, failure
 from .task import Task
 
 
@@ -53,7 +53,7 @@ def play(
     task: Task,
     steps: int | None = None,
     memory: Memory | None = None,
-    record: Callable[[EnvState, TimeStep], Any] = lambda state, timestep: (),
+    record: Callable[[EnvState, TimeStep, Any], Any] = lambda state, timestep, carry: (),
     params: jax.Array | None = None,
 ) -> tuple[Episode, Memory, Any]:
     """Plays one episode in one lane.
@@ -65,7 +65,7 @@ def play(
       task: the row.
       steps: control steps to play; the environment's horizon by default.
       memory: of the task's earlier episodes; by default this is the first.
-      record: what to keep of the start and of every step.
+      record: what to keep of the start and of every step; it is also told what the policy remembers then.
       params: the task's (`Env.params_of`), if they are known.
 
     Returns:
@@ -100,19 +100,19 @@ def play(
         before, after = (memory, episode), (Memory(thought, timestep, ~no), latest)
         memory, episode = jax.tree.map(partial(jnp.where, over), before, after)
         over |= timestep.terminated | timestep.truncated
-        return (state, timestep, memory, episode, over), record(state, timestep)
+        return (state, timestep, memory, episode, over), record(state, timestep, thought)
 
     loop = (state, timestep, Memory(carry, timestep, ~no), start, no)
-    first = record(state, timestep)
+    first = record(state, timestep, carry)
     (_, _, memory, episode, _), later = jax.lax.scan(step, loop, jnp.arange(steps or env.horizon))
     return episode, memory, jax.tree.map(lambda one, many: jnp.concatenate([one[None], many]), first, later)
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=(0, 2))
 def play_trials(
     env: Env,
     policy: Policy | Expert,
-    remembered: Bool[Array, " episode"],
+    remembered: tuple[bool, ...],
     keys: jax.Array,
     tasks: Task,
     params: jax.Array,
@@ -122,7 +122,7 @@ def play_trials(
     Args:
       env: the environment.
       policy: the policy.
-      remembered: whether an episode adapts the policy; one that does not leaves no trace in the next.
+      remembered: whether each episode adapts the policy; one that does not leaves no trace in the next.
       keys: [lane, episode].
       tasks: rows [lane, …].
       params: theirs [lane, p].
@@ -131,18 +131,35 @@ def play_trials(
       The figures of all episodes, [lane, episode].
     """
 
+    count, adapts = sum(remembered), jnp.array(remembered)
+    # Of the episodes that are remembered; there is no such place for the others.
+    places = jnp.where(adapts, jnp.cumsum(adapts) - 1, count)
+
+    def keep(state, timestep, carry):
+        return (policy.keep(carry), timestep.reward) if isinstance(policy, Adaptive) else ()
+
     def trial(keys, task, params):
         if len(keys) == 1:  # without a loop: the program that certifies tasks
             return jax.tree.map(lambda x: x[None], play(env, policy, keys[0], task, params=params)[0])
 
-        def one(memory, now):
-            key, remember = now
-            episode, after, _ = play(env, policy, key, task, memory=memory, params=params)
-            return jax.tree.map(partial(jnp.where, remember), after, memory), episode
+        def one(loop, now):
+            memory, experience = loop
+            key, remember, place = now
+            start = memory
+            if isinstance(policy, Adaptive):
+                start = replace(memory, carry=policy.adapt(memory.carry, experience, ~remember))
+            episode, after, told = play(env, policy, key, task, memory=start, record=keep, params=params)
+            if isinstance(policy, Adaptive):
+                kept, reward = jax.tree.map(lambda x: x[1:], told)
+                experience = experience.put(place, kept, reward, episode.length)
+            return (jax.tree.map(partial(jnp.where, remember), after, memory), experience), episode
 
         timestep = jax.eval_shape(env.begin, keys[0], task, params)[1]
         blank = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), timestep)
         memory = Memory(policy.init_carry(keys[0]), blank, jnp.zeros((), bool))
-        return jax.lax.scan(one, memory, (keys, remembered))[1]
+        experience = ()
+        if isinstance(policy, Adaptive):
+            experience = Experience.room(policy, memory.carry, count, env.horizon)
+        return jax.lax.scan(one, (memory, experience), (keys, adapts, places))[1]
 
     return jax.vmap(trial)(keys, replace(tasks, scene=()), params)

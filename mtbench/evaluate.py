@@ -188,9 +188,8 @@ def _play(env: Env, policy: Policy | Expert, trials: Sequence[Trial], table: Tas
     tasks = jax.tree.map(lambda leaf: np.asarray(leaf)[used], table)
     params = env.params_of(tasks)[lanes]
     scored = np.array([level is not None for _, level in steps[0]])
-    played = play_trials(
-        env, policy, jnp.asarray(~scored), keys, jax.tree.map(lambda leaf: jnp.asarray(leaf[lanes]), tasks), params
-    )
+    rows = jax.tree.map(lambda leaf: jnp.asarray(leaf[lanes]), tasks)
+    played = play_trials(env, policy, tuple((~scored).tolist()), keys, rows, params)
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:, scored], played)
 
 

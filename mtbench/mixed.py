@@ -155,9 +155,10 @@ class MixedVectorEnv:
             mask[part.families] = part.action_mask[part.families]
         return mask
 
-    def reset(self, key: jax.Array) -> tuple[MixedState, TimeStep]:
-        """Begins an episode in every lane."""
-        states, timesteps = zip(*(part.reset(key) for part in self.parts), strict=True)
+    def reset(self, key: jax.Array, tasks: Int[Array, " lane"] | None = None) -> tuple[MixedState, TimeStep]:
+        """See `VectorEnv.reset`; a task's number is one of its lane's arena."""
+        own = [None if tasks is None else tasks[mine] for mine in self._shares(self.num_lanes)]
+        states, timesteps = zip(*(part.reset(key, of) for part, of in zip(self.parts, own, strict=True)), strict=True)
         return MixedState(states), self._merged(timesteps, self.num_lanes)
 
     def step(self, state: MixedState, action: Float[Array, "lane a"]) -> tuple[MixedState, TimeStep]:

@@ -55,6 +55,49 @@ class Policy(Protocol[Carry]):
         ...
 
 
+@struct.dataclass
+class Experience:
+    """The adaptation episodes of a task so far, [episode, time, …]."""
+
+    kept: Any
+    """What `Adaptive.keep` made of each step."""
+    reward: Float[Array, "episode time"]
+    """What each step brought."""
+    valid: Bool[Array, "episode time"]
+    """Whether it was played: not after its episode's end, nor in an episode that is yet to come."""
+
+    @classmethod
+    def room(cls, policy: Adaptive, carry: Any, episodes: int, steps: int) -> Experience:
+        """Room for so many episodes, of which none is played yet."""
+        kept = jax.eval_shape(policy.keep, carry)
+        blank = jax.tree.map(lambda leaf: jnp.zeros((episodes, steps, *leaf.shape), leaf.dtype), kept)
+        return cls(blank, jnp.zeros((episodes, steps)), jnp.zeros((episodes, steps), bool))
+
+    def put(self, place: Int[Array, ""], kept: Any, reward: Float[Array, " time"], length: Any) -> Experience:
+        """With an episode of so many steps in a place; as it is, where there is no such place."""
+        episode = Experience(kept, reward, jnp.arange(reward.shape[0]) < length)
+        return jax.tree.map(lambda room, new: room.at[place].set(new, mode="drop"), self, episode)
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """A policy that learns from whole episodes of a task, beside what it remembers from step to step."""
+
+    def keep(self, carry: Any) -> Any:
+        """What is to be known later of the step in which it has just acted, after which this is its memory."""
+        ...
+
+    def adapt(self, carry: Any, experience: Experience, scored: Bool[Array, ""]) -> Any:
+        """The memory with which it begins its next episode of the task.
+
+        Args:
+          carry: what it remembers.
+          experience: the episodes that it may learn from, and room for those to come.
+          scored: whether the next one is scored; otherwise it will be learnt from, too.
+        """
+        ...
+
+
 class Sizes(NamedTuple):
     """Lengths of what a policy reads and writes."""
 
@@ -158,15 +201,19 @@ def check(policy: Any, sizes: Sizes, name: str) -> None:
     try:
         carry = jax.eval_shape(policy.init_carry, key)
         after, action = jax.eval_shape(policy.act, key, carry, seen)
-        shape = action.shape
+        shape, carries = action.shape, {"act": after}
+        if isinstance(policy, Adaptive):
+            room = Experience.room(policy, carry, 1, 1)
+            carries["adapt"] = jax.eval_shape(policy.adapt, carry, room, no)
     except (AttributeError, TypeError, ValueError) as error:
         raise UsageError(f"{name} does not act on {sizes}: {type(error).__name__}: {why(error)}") from error
     if shape != (sizes.action,) or not jnp.issubdtype(action.dtype, jnp.floating):
         raise UsageError(
             f"{name}: act returns an action {action.dtype}{list(shape)}, expected floating-point [{sizes.action}]"
         )
-    if _form(after) != _form(carry):
-        raise UsageError(f"{name}: act returns a carry of another structure, shape or type than init_carry")
+    for method, other in carries.items():
+        if _form(other) != _form(carry):
+            raise UsageError(f"{name}: {method} returns a carry of another structure, shape or type than init_carry")
     if isinstance(policy, Probed):
         policy.probe(sizes, name)
 

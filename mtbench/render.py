@@ -359,7 +359,7 @@ def _played(
         steps = None if seconds is None else max(1, round(seconds / env.arena.timestep))
 
         def watch(key, task, params, env=env, steps=steps):
-            def seen(state, timestep):
+            def seen(state, timestep, carry):
                 return state.physics.qpos, timestep.success
 
             return play(env, policy, key, task, steps, record=seen, params=params)[-1]

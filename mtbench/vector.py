@@ -168,20 +168,26 @@ class VectorEnv:
         """The tasks with their parameters."""
         return TaskTable(replace(self.tasks, scene=()), self.env.params_of(self.tasks))
 
-    def reset(self, key: jax.Array) -> tuple[VectorState, TimeStep]:
-        """Begins an episode in every lane."""
+    def reset(self, key: jax.Array, tasks: Int[Array, " lane"] | None = None) -> tuple[VectorState, TimeStep]:
+        """Begins an episode in every lane.
+
+        Args:
+          key: root of all randomness.
+          tasks: number of the task that each lane plays, in place of its own number i; counted modulo T.
+        """
         lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
         numbers = lanes if self.numbers is None else jnp.asarray(self.numbers, jnp.int32)
-        return self.begin(jax.vmap(partial(jax.random.fold_in, key))(numbers))
+        return self.begin(jax.vmap(partial(jax.random.fold_in, key))(numbers), tasks)
 
-    def begin(self, keys: jax.Array) -> tuple[VectorState, TimeStep]:
+    def begin(self, keys: jax.Array, tasks: Int[Array, " lane"] | None = None) -> tuple[VectorState, TimeStep]:
         """As `reset`, with the key of each lane given."""
         table = self.table
         lanes = jnp.arange(self.num_lanes, dtype=jnp.int32)
-        task_index = lanes % self.num_tasks
+        number = lanes if tasks is None else tasks
+        task_index = number % self.num_tasks
         if self.fixed_families:
             rows, count, _ = self._family_rows
-            family, turn = lanes % len(count), lanes // len(count)
+            family, turn = lanes % len(count), number // len(count)
             task_index = jnp.asarray(rows)[family, turn % jnp.asarray(count)[family]]
         episode = jnp.zeros_like(lanes)
         env_state, timestep = jax.vmap(self._begin, in_axes=(None, 0, 0, 0))(table, keys, task_index, episode)

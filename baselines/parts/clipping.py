@@ -10,10 +10,23 @@ from jaxtyping import Array, Float
 from .actors import Gaussian
 
 
+def clipped_surrogate(
+    ratio: Float[Array, "*batch"], advantage: Float[Array, "*batch"], clip: float
+) -> Float[Array, "*batch"]:
+    """What is to grow, of each sample (equation 7 of the paper).
+
+    Args:
+      ratio: of the action's probability to that under the policy that acted.
+      advantage: of the action.
+      clip: how far the ratio may move before nothing more is gained.
+    """
+    return jnp.minimum(ratio * advantage, jnp.clip(ratio, 1.0 - clip, 1.0 + clip) * advantage)
+
+
 def clipped_loss(
     config: Any, batch: Any, distribution: Gaussian, value: Float[Array, "*batch"]
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """Clipped surrogate (equation 7 of the paper), the critic's squared error, and the entropy bonus.
+    """Clipped surrogate, the critic's squared error, and the entropy bonus.
 
     Args:
       config: has `clip`, `value_cost` and `entropy_cost`.
@@ -26,8 +39,7 @@ def clipped_loss(
     """
     log_ratio = distribution.log_prob(batch.action, batch.used) - batch.log_prob
     ratio = jnp.exp(log_ratio)
-    clipped = jnp.clip(ratio, 1.0 - config.clip, 1.0 + config.clip)
-    policy_loss = -jnp.minimum(ratio * batch.advantage, clipped * batch.advantage).mean()
+    policy_loss = -clipped_surrogate(ratio, batch.advantage, config.clip).mean()
     value_loss = 0.5 * jnp.square(value - batch.target).mean()
     entropy = distribution.entropy(batch.used).mean()
     metrics = {

@@ -19,11 +19,11 @@ from mtbench.training.checkpoint import Checkpoints
 from mtbench.training.metrics import COUNTS, Meter
 
 ALGORITHMS = registry.algorithms()
-FAMILIES, SEEDS, LANES = ("reach", "push"), 2, 4
+FAMILIES, SEEDS, LANES, HORIZON = ("reach", "push"), 2, 4, 3
 TINY = {
     **{"num_seeds": SEEDS, "lanes": LANES, "rollout_length": 4, "epochs": 1, "minibatches": 2, "n_step": 2},
     **{"gradient_steps": 2, "batch_size": 8, "replay_steps": 400, "random_steps": 0},
-    **{"policy_hidden": (8,), "critic_hidden": (8,), "hidden": 8, "memory_size": 8},
+    **{"adaptation_episodes": 2, "policy_hidden": (8,), "critic_hidden": (8,), "hidden": 8, "memory_size": 8},
 }
 """What makes an algorithm small, where it has such a field."""
 
@@ -56,7 +56,7 @@ class Compiled:
 def lanes() -> Any:
     """Episodes of three steps: every lane ends one in each rollout."""
     splits = {"train": dict.fromkeys(FAMILIES, (0, 1, 2))}
-    return suites.Suite("contract", 1, "", FAMILIES, 3, True, splits, {}, {}).vector_env(SEEDS * LANES)
+    return suites.Suite("contract", 1, "", FAMILIES, HORIZON, True, splits, {}, {}).vector_env(SEEDS * LANES)
 
 
 @cache
@@ -104,7 +104,9 @@ def test_metrics_are_named_and_finite(trained):
     assert set(COUNTS) < set(metrics), "beside the counts an algorithm tells of its losses"
     played = sum(np.asarray(metrics["episodes"]) for metrics in trained.metrics)
     assert (played > 0).all() and played.sum() >= 2 * SEEDS * LANES
-    assert trained.algorithm.steps_per_update(trained.env) == LANES * TINY["rollout_length"]
+    # MAML has no rollouts of a set length: it plays whole episodes before and after it has adapted.
+    length = getattr(trained.algorithm.config, "rollout_length", 2 * HORIZON)
+    assert trained.algorithm.steps_per_update(trained.env) == LANES * length
 
 
 def test_what_is_learnt_moves_and_stays_finite(trained):
@@ -131,7 +133,7 @@ def test_a_stored_policy_acts(trained, tmp_path):
     sizes = policy.Sizes.of(env.envs[0])
     policies = {seed: algorithm.policy(state, seed) for seed in range(SEEDS)}
     stored.save_policies(tmp_path, policies, algorithm=algorithm.name, sizes=sizes, suite={})
-    seen, keys = policy.shown(state.timestep), jax.random.split(jax.random.key(0), SEEDS * LANES)
+    seen, keys = policy.shown(env.reset(jax.random.key(1))[1]), jax.random.split(jax.random.key(0), SEEDS * LANES)
 
     @jax.jit
     def act(policy):

@@ -139,6 +139,49 @@ def test_adaptation_is_played_in_one_program(suite, envs):
     assert len(once) == 4 and set(once["adaptation"]) == {0} and set(once["episode"]) == {3, 4}
 
 
+@struct.dataclass
+class Auditing:
+    """Learns from whole episodes, and acts with NaN unless it is told exactly those that it was to remember."""
+
+    def init_carry(self, key):
+        return dict.fromkeys(("steps", "episodes", "rewards", "gain"), jnp.zeros(()))
+
+    def act(self, key, carry, seen):
+        more = {"steps": 1, "episodes": seen.episode_begins, "rewards": seen.reward, "gain": 0}
+        carry = {name: value + more[name] for name, value in carry.items()}
+        return carry, jnp.full(4, jnp.sin(carry["gain"] + carry["steps"]))
+
+    def keep(self, carry):
+        return carry["steps"], carry["episodes"]
+
+    def adapt(self, carry, experience, scored):
+        (steps, episodes), valid = experience.kept, experience.valid
+        place, time = jnp.arange(valid.shape[0])[:, None], jnp.arange(valid.shape[1])
+        sound = (steps == place * len(time) + time + 1) & (episodes == place + 1) | ~valid
+        count, reward = carry["episodes"].astype(int), jnp.where(valid, experience.reward, 0.0)
+        # The last reward is seen with the first observation of the next episode.
+        sound &= (valid == (place < count)) & jnp.isclose(reward.sum() - reward[count - 1, -1], carry["rewards"])
+        return carry | {"gain": jnp.where(sound.all(), count + 0.5 * scored, jnp.nan)}
+
+
+def test_a_policy_that_learns_between_episodes_is_told_them(suite, envs):
+    protocol = replace(suite.protocol("ours"), episodes=2, adaptation_episodes=3, tasks_per_family=2)
+    table = evaluate(envs, suite, Auditing(), name="auditing", protocol=protocol, adaptation=(0, 1, 3))
+    assert set(table["failure"]) == {""} and set(table["adaptation"]) == {0, 1, 3}
+    alone = evaluate(envs, suite, Auditing(), name="auditing", protocol=protocol)
+    longest = table.filter(adaptation=3)
+    np.testing.assert_allclose(longest["return"], alone["return"], rtol=1e-4)
+    assert (longest["return"] - table.filter(adaptation=1)["return"]).abs().min() > 1e-4
+
+    class Forgetful(Auditing):
+        def adapt(self, carry, experience, scored):
+            return ()
+
+    check(Auditing(), Sizes(39, 1, 4), "mine:make")
+    with pytest.raises(UsageError, match="mine:make: adapt returns a carry of another structure"):
+        check(struct.dataclass(Forgetful)(), Sizes(39, 1, 4), "mine:make")
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [

@@ -10,8 +10,9 @@ from jax.flatten_util import ravel_pytree
 from probe import Family, Probe, bump
 from scipy import integrate, stats
 
-from mtbench.baselines.mt_trpo import MTTRPO, MTTRPOConfig, damped_curvature, natural_step
+from mtbench.baselines.mt_trpo import MTTRPO, MTTRPOConfig
 from mtbench.baselines.parts.actors import Gaussian, GaussianActor
+from mtbench.baselines.parts.trust_region import damped_curvature, natural_step
 
 
 def test_divergence_of_normal_distributions():
