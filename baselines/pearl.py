@@ -2,13 +2,12 @@
 
 Rakelly et al. 2019 (arXiv:1903.08254). An encoder makes of every transition a Gaussian factor over z; their product,
 which is the same in any order, is what is believed of the task. Policy and critics read z, and the critics' gradient
-goes through z into the encoder, held near the unit normal by a divergence. Each task has two buffers: the newest steps
-that were played with z from the prior, from which contexts are drawn, and those of all episodes, from which the rest
-learns.
+goes through z into the encoder, held near the unit normal by a divergence.
 
 A lane plays trials of several episodes of a task as a policy does that is evaluated: the first with z from the prior,
-the others with z from what was seen before. Tasks are rows of a table, and buffers belong to rows, whatever lanes play
-them. As in MT-SAC, the flat axis of lanes is `num_seeds * lanes` long, everything that learns is written for one seed,
+the others with z from what was seen before. Tasks are rows of a table, and each row has two buffers, whatever lanes play
+it: one of the newest steps that others came after in a trial, from which contexts are drawn, and one of all steps, from
+which the rest learns. As in MT-SAC, the flat axis of lanes is `num_seeds * lanes` long, everything that learns is written for one seed,
 and rewards are divided by a running scale of their family's return.
 """
 
@@ -17,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -52,19 +51,20 @@ class PEARLConfig:
     lanes: int = 128
     """Environments that each seed steps at once."""
     episodes_per_task: int = 2
-    """Episodes of a trial: one with z from the prior, the others with z from what was seen before."""
+    """Episodes of a trial: the first with z from the prior, others with z from what was seen before. Contexts are of
+    all but the last; with 2 of those alone that z from the prior played, as in the paper."""
     rollout_length: int = 8
     """Steps of every lane between two rounds of gradient steps."""
-    gradient_steps: int = 16
+    gradient_steps: int = 48
     """Gradient steps after each rollout."""
     meta_batch: int = 16
     """Tasks of a gradient step."""
-    batch_size: int = 64
+    batch_size: int = 16
     """Transitions of each of these tasks."""
-    context_size: int = 64
+    context_size: int = 32
     """Transitions from which z is inferred in a gradient step."""
     context_steps: int = 200
-    """Steps of each task from which contexts are drawn, the newest that were played with z from the prior."""
+    """Steps of each task from which contexts are drawn, the newest of their kind."""
     replay_steps: int = 500_000
     """Environment steps that each seed's replay keeps, as many of each task."""
     random_steps: int = 20_000
@@ -83,7 +83,7 @@ class PEARLConfig:
     """Weight of the entropy, to begin with."""
     latent_size: int = 5
     """Length of z."""
-    divergence_cost: float = 0.01
+    divergence_cost: float = 1e-4
     """Weight of the posterior's divergence from the prior (β)."""
     next_observation: bool = False
     """Show the encoder also what a transition led to; for tasks that differ in their dynamics."""
@@ -109,13 +109,14 @@ class PEARLConfig:
         Raises:
           UsageError: a value out of range; names the field, the value and what is allowed.
         """
-        counts = ("total_steps", "num_seeds", "lanes", "episodes_per_task", "rollout_length", "gradient_steps")
+        counts = ("total_steps", "num_seeds", "lanes", "rollout_length", "gradient_steps")
         sizes = ("meta_batch", "batch_size", "context_size", "context_steps", "replay_steps", "latent_size")
         widths = ("encoder_hidden", "policy_hidden", "critic_hidden")
         rules = (
             {name: (getattr(self, name) >= 1, "at least 1") for name in counts + sizes}
             | {name: (all(width >= 1 for width in getattr(self, name)), "widths of at least 1") for name in widths}
             | {
+                "episodes_per_task": (self.episodes_per_task >= 2, "at least 2"),
                 "random_steps": (self.random_steps >= 0, "at least 0"),
                 "learning_rate": (self.learning_rate > 0, "greater than 0"),
                 "temperature_rate": (self.temperature_rate > 0, "greater than 0"),
@@ -206,8 +207,8 @@ class Remembered:
     """What has been seen of the task."""
     latent: Float[Array, "*lane z"]
     """z, which is kept through an episode."""
-    explores: Bool[Array, "*lane"]
-    """Whether z is from the prior: nothing had been seen when the episode began."""
+    episode: Int[Array, "*lane"]
+    """Episodes of the task before this one."""
     observation: Float[Array, "*lane o"]
     """The last one."""
     action: Float[Array, "*lane a"]
@@ -216,9 +217,9 @@ class Remembered:
     @classmethod
     def nothing(cls, observation_size: int, action_size: int, latent_size: int) -> Remembered:
         """What is remembered where a task begins."""
-        latent, explores = jnp.zeros(latent_size), jnp.ones((), bool)
+        latent, episode = jnp.zeros(latent_size), jnp.zeros((), jnp.int32)
         zeros = jnp.zeros(observation_size), jnp.zeros(action_size)
-        return cls(Belief.nothing(latent_size), latent, explores, *zeros)
+        return cls(Belief.nothing(latent_size), latent, episode, *zeros)
 
 
 @struct.dataclass
@@ -276,14 +277,14 @@ class PEARLPolicy:
         latent_key, action_key = jax.random.split(key)
         belief = self._updated(carry, seen)
         posterior, nothing = belief.posterior, (belief.precision == 0).all()
-        explores = jnp.where(seen.episode_begins, nothing, carry.explores)
+        episode = jnp.where(seen.task_begins, 0, carry.episode + seen.episode_begins)
         noise = jax.random.normal(latent_key, carry.latent.shape) * (nothing | (not self.deterministic))
         latent = jnp.where(seen.episode_begins, posterior.sample(noise), carry.latent)
         observation = self.observations.normalize(seen.observation, seen.context)
         distribution = self.actor.apply(self.params["actor"], joined(observation, latent, seen.context))
         noise = jax.random.normal(action_key, distribution.mean.shape) * (not self.deterministic)
         action = distribution.act(noise)
-        return Remembered(belief, latent, explores, seen.observation, action), action
+        return Remembered(belief, latent, episode, seen.observation, action), action
 
     def _updated(self, carry: Remembered, seen: PolicyInput) -> Belief:
         """The belief with the last transition, whose reward is shown now; nothing where a task begins."""
@@ -402,7 +403,7 @@ class State:
     learner: Learner
     """Leaves [seed, …]."""
     context: TaskBuffer
-    """Steps that were played with z from the prior. Leaves [seed, …]."""
+    """Steps of all but the last episodes of trials. Leaves [seed, …]."""
     replay: TaskBuffer
     """All steps. Leaves [seed, …]."""
     remembered: Remembered
@@ -422,8 +423,8 @@ class Rollout:
     transition: Transition
     context: Array
     task: Array
-    explores: Array
-    """Whether z was from the prior."""
+    episode: Array
+    """Episodes of the task before this one."""
     family: Array
     done: Array
     success_any: Array
@@ -443,6 +444,14 @@ class Batch:
     """1 where an entry of the action has an effect, 0 where it is padding; [task, 1, action]."""
     family: Array
     """[task, 1]"""
+
+
+class Noise(NamedTuple):
+    """Standard normal numbers of which samples are made."""
+
+    latent: Float[Array, "task 1 z"]
+    action: Float[Array, "task sample a"]
+    next_action: Float[Array, "task sample a"]
 
 
 # ── The algorithm ───────────────────────────────────────────────────────────────────────────────────────────
@@ -569,7 +578,7 @@ class PEARL:
         """One rollout of every lane, and the gradient steps after it.
 
         Returns:
-          The new state, and metrics. Of the episodes that ended in the rollout, with z from the prior or not,
+          The new state, and metrics. Of the episodes that ended in the rollout, first ones of trials or not,
           [seed, family]: `episodes`, `successes` (at any time of the episode) and `return_sum`. Of the gradient steps,
           [seed], their means: `critic_loss`, `actor_loss`, `divergence`, `entropy`, `temperature`, `value`,
           `grad_norm`.
@@ -606,7 +615,7 @@ class PEARL:
                 transition=Transition(now.observation, action, then.reward, then.final_observation, then.terminated),
                 context=now.context,
                 task=task,
-                explores=remembered.explores.reshape(-1),
+                episode=remembered.episode.reshape(-1),
                 family=then.family,
                 done=then.terminated | then.truncated,
                 success_any=then.success_any,
@@ -639,15 +648,14 @@ class PEARL:
             observations=learner.observations.update(transition.observation, rollout.context),
             transitions=learner.transitions.update(self._read(transition), rollout.context),
         )
-        new, task, explores = jax.tree.map(
-            lambda x: x.reshape(-1, *x.shape[2:]), (transition, rollout.task, rollout.explores)
-        )
+        explores = rollout.episode < config.episodes_per_task - 1
+        new, task, explores = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (transition, rollout.task, explores))
         context, replay = context.add(new, task, explores), replay.add(new, task, jnp.ones_like(explores))
         key = fold(learner.key, number, 1)
 
         def gradient_step(learner: Learner, step: Array) -> tuple[Learner, dict[str, Array]]:
             task_key, replay_key, context_key, own = jax.random.split(fold(key, step), 4)
-            # A task's first steps are always with z from the prior: what has a context has more.
+            # Trials begin with what is kept as context: where there is some, there is more to learn from.
             played = jnp.where(context.added > 0, 0.0, -jnp.inf)
             task = jax.random.categorical(task_key, played, shape=(config.meta_batch,))
             drawn = replay.sample(replay_key, task, config.batch_size)
@@ -662,30 +670,34 @@ class PEARL:
 
     def _gradient_step(self, learner: Learner, batch: Batch, key: jax.Array) -> tuple[Learner, dict[str, Array]]:
         """One step of encoder, policy, critics and temperatures, and of the critics' slow copies."""
-        gradient, metrics = jax.grad(self._loss, has_aux=True)(learner.params, learner, batch, key)
+        gradient, metrics = jax.grad(self._loss, has_aux=True)(learner.params, learner, batch, self._noise(batch, key))
         change, optimizer = self._optimizer.update(gradient, learner.optimizer, learner.params)
         params: Any = optax.apply_updates(learner.params, change)
         slow = optax.incremental_update(params["critics"], learner.target, self.config.target_rate)
         metrics |= {"grad_norm": optax.global_norm({name: gradient[name] for name in ("encoder", "actor", "critics")})}
         return replace(learner, params=params, target=slow, optimizer=optimizer), metrics
 
+    def _noise(self, batch: Batch, key: jax.Array) -> Noise:
+        """A draw."""
+        keys, action = jax.random.split(key, 3), batch.transition.action.shape
+        shapes = ((action[0], 1, self.config.latent_size), action, action)
+        return Noise(*(jax.random.normal(own, shape) for own, shape in zip(keys, shapes, strict=True)))
+
     def _loss(
-        self, params: dict[str, Any], learner: Learner, batch: Batch, key: jax.Array
+        self, params: dict[str, Any], learner: Learner, batch: Batch, noise: Noise
     ) -> tuple[Array, dict[str, Array]]:
         """Sum of the losses of critics, posterior, policy and temperatures."""
-        config, (latent_key, target_key, key) = self.config, jax.random.split(key, 3)
-        transition = batch.transition
-        noise, next_noise = (jax.random.normal(own, transition.action.shape) for own in (key, target_key))
+        config, transition = self.config, batch.transition
         belief = self._belief(params["encoder"], learner, batch)
-        latent = belief.posterior.sample(jax.random.normal(latent_key, belief.precision.shape))
+        latent = belief.posterior.sample(noise.latent)
         # The policy's loss must not reach the encoder: z is to tell of tasks, not of what the critics are blind to.
         known = jax.lax.stop_gradient(latent)
-        target = self._target(learner, batch, known, next_noise)
+        target = self._target(learner, batch, known, noise.next_action)
         observation = learner.observations.normalize(transition.observation, batch.context)
         out = self._critics(params["critics"], observation, transition.action, latent, batch)
         critic_loss = VALUES[config.critic].loss(out, target).mean((-1, -2)).sum()
         divergence = belief.divergence.mean()
-        action, log_prob = self._act(params["actor"], observation, known, batch, noise)
+        action, log_prob = self._act(params["actor"], observation, known, batch, noise.action)
         value = self._value(jax.lax.stop_gradient(params["critics"]), observation, action, known, batch)
         log_temperature = params["log_temperature"][batch.family]
         temperature = jnp.exp(jax.lax.stop_gradient(log_temperature))
@@ -733,7 +745,7 @@ class PEARL:
         self, critics: Any, observation: Array, action: Array, latent: Array, batch: Batch
     ) -> Float[Array, "2 task sample out"]:
         # What is padding has no effect, so it must not count either.
-        inputs = joined(observation, action * batch.used, latent, batch.context)
+        inputs = joined(observation, latent, action * batch.used, batch.context)
         return jax.vmap(self._critic.apply, (0, None))(critics, inputs)  # type: ignore[return-value]
 
     def _value(
