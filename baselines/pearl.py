@@ -6,9 +6,9 @@ goes through z into the encoder, held near the unit normal by a divergence.
 
 A lane plays trials of several episodes of a task as a policy does that is evaluated: the first with z from the prior,
 the others with z from what was seen before. Tasks are rows of a table, and each row has two buffers, whatever lanes play
-it: one of the newest steps that others came after in a trial, from which contexts are drawn, and one of all steps, from
-which the rest learns. As in MT-SAC, the flat axis of lanes is `num_seeds * lanes` long, everything that learns is written for one seed,
-and rewards are divided by a running scale of their family's return.
+it: one of the newest steps of all but the last episodes of trials, from which contexts are drawn, and one of all steps,
+from which the rest learns. As in MT-SAC, the flat axis of lanes is `num_seeds * lanes` long, everything that learns is
+written for one seed, and rewards are divided by a running scale of their family's return.
 """
 
 from __future__ import annotations
@@ -263,9 +263,10 @@ class PEARLPolicy:
         """A policy that has learnt nothing."""
         actor = SquashedActor(tuple(policy_hidden), sizes.action, sizes.context, "relu")
         encoder = Encoder(tuple(encoder_hidden), latent_size, next_observation)
-        lengths = (sizes.observation, encoder.input_size(sizes))
-        moments = (LayoutMoments.init(length, tuple(layouts)) for length in lengths)
-        return cls(_init(actor, encoder, jax.random.key(0), sizes), *moments, actor, encoder, deterministic)
+        observations = LayoutMoments.init(sizes.observation, tuple(layouts))
+        transitions = LayoutMoments.init(encoder.input_size(sizes), tuple(layouts))
+        params = _init(actor, encoder, jax.random.key(0), sizes)
+        return cls(params, observations, transitions, actor, encoder, deterministic)
 
     def init_carry(self, key: jax.Array) -> Remembered:
         """A memory of nothing."""
@@ -281,7 +282,7 @@ class PEARLPolicy:
         noise = jax.random.normal(latent_key, carry.latent.shape) * (nothing | (not self.deterministic))
         latent = jnp.where(seen.episode_begins, posterior.sample(noise), carry.latent)
         observation = self.observations.normalize(seen.observation, seen.context)
-        distribution = self.actor.apply(self.params["actor"], joined(observation, latent, seen.context))
+        distribution: Any = self.actor.apply(self.params["actor"], joined(observation, latent, seen.context))
         noise = jax.random.normal(action_key, distribution.mean.shape) * (not self.deterministic)
         action = distribution.act(noise)
         return Remembered(belief, latent, episode, seen.observation, action), action
