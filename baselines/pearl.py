@@ -5,10 +5,10 @@ which is the same in any order, is what is believed of the task. Policy and crit
 goes through z into the encoder, held near the unit normal by a divergence.
 
 A lane plays trials of several episodes of a task as a policy does that is evaluated: the first with z from the prior,
-the others with z from what was seen before. Tasks are rows of a table, and each row has two buffers, whatever lanes play
-it: one of the newest steps of all but the last episodes of trials, from which contexts are drawn, and one of all steps,
-from which the rest learns. As in MT-SAC, the flat axis of lanes is `num_seeds * lanes` long, everything that learns is
-written for one seed, and rewards are divided by a running scale of their family's return.
+the others with z from what was seen before. Tasks are rows of a table, and each row has two buffers, whatever lanes
+play it: one of the newest steps of all but the last episodes of trials, from which contexts are drawn, and one of all
+steps, from which the rest learns. As in MT-SAC, the flat axis of lanes is `num_seeds * lanes` long, everything that
+learns is written for one seed, and rewards are divided by a running scale of their family's return.
 """
 
 from __future__ import annotations
