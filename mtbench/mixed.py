@@ -140,6 +140,17 @@ class MixedVectorEnv:
         return sum(part.num_tasks for part in self.parts)
 
     @property
+    def task_families(self) -> Int[np.ndarray, " task"]:
+        """The family of each row, one table after the other."""
+        return np.concatenate([part.task_families for part in self.parts])
+
+    def lane_tasks(self, state: MixedState) -> Int[Array, " lane"]:
+        """The row that each lane plays, counted as in `task_families`."""
+        first = np.cumsum([0] + [part.num_tasks for part in self.parts])
+        own = [start + part.lane_tasks(s) for start, part, s in zip(first, self.parts, state.parts, strict=False)]
+        return jnp.concatenate(own)[np.argsort(np.concatenate(self._shares(self.num_lanes)))]
+
+    @property
     def family_layouts(self) -> tuple[int, ...]:
         """See `VectorEnv.family_layouts`: each arena has a layout of its own."""
         layouts = np.zeros(self.num_families, int)

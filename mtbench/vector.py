@@ -125,7 +125,7 @@ class VectorEnv:
     @property
     def families(self) -> Int[np.ndarray, " n"]:
         """Indices of the families that the table has tasks of."""
-        return np.unique(np.asarray(self.tasks.family))
+        return np.unique(self.task_families)
 
     @property
     def lane_families(self) -> Int[np.ndarray, " lane"] | None:
@@ -162,6 +162,15 @@ class VectorEnv:
     def num_tasks(self) -> int:
         """Rows of the table."""
         return int(np.shape(self.tasks.family)[0])
+
+    @property
+    def task_families(self) -> Int[np.ndarray, " task"]:
+        """The family of each row of the table."""
+        return np.asarray(self.tasks.family)
+
+    def lane_tasks(self, state: VectorState) -> Int[Array, " lane"]:
+        """The row of the table that each lane plays."""
+        return state.task_index
 
     @cached_property
     def table(self) -> TaskTable:

@@ -129,22 +129,23 @@ class Replay:
         return transitions, length > 0
 
 
-def check_memory(step: Steps, lanes: int, slots: int) -> None:
+def check_memory(step: Any, rings: int, slots: int, of: str = "lanes") -> None:
     """Makes sure before anything is allocated that a buffer fits.
 
     Args:
-      step: shapes and types of a lane's step.
-      lanes: of all seeds.
-      slots: steps of each lane.
+      step: shapes and types of a step.
+      rings: one for each lane, of all seeds.
+      slots: steps of each.
+      of: what there are rings of.
 
     Raises:
       UsageError: says how large the buffer is and how much memory there is.
     """
     each = sum(int(np.prod(leaf.shape)) * leaf.dtype.itemsize for leaf in jax.tree.leaves(step))
-    needed, free = each * lanes * slots, _free()
+    needed, free = each * rings * slots, _free()
     if free is not None and needed > free:
         raise UsageError(
-            f"replay of {lanes:,} lanes with {slots:,} steps of {each} bytes takes {needed / 1e9:.1f} GB, "
+            f"replay of {rings:,} {of} with {slots:,} steps of {each} bytes takes {needed / 1e9:.1f} GB, "
             f"{free / 1e9:.1f} GB are free: choose a smaller replay_steps or fewer seeds"
         )
 

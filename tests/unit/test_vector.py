@@ -155,7 +155,10 @@ def test_arenas_alternate_and_their_padding_is_inert(mixed):
 def test_lanes_of_several_arenas_keep_their_family_too(mixed):
     for shares in (None, {"walker": 1, "tabletop": 2}):
         lanes = mixed[0].vector_env(24, "train", "mujoco", shares, stagger=False, fixed_families=True)
-        _, first = jax.jit(lanes.reset)(jax.random.key(0))
+        state, first = jax.jit(lanes.reset)(jax.random.key(0))
+        tasks = np.asarray(lanes.lane_tasks(state))
+        np.testing.assert_array_equal(lanes.task_families[tasks], first.family)
+        assert len(set(tasks)) == 24 and lanes.task_families.size == lanes.num_tasks
         np.testing.assert_array_equal(np.asarray(first.context).argmax(-1), lanes.lane_families)
         if shares is None:
             np.testing.assert_array_equal(lanes.lane_families, np.arange(24) % 6)
