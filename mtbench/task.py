@@ -94,9 +94,9 @@ class Family:
     description: str
     """A task in plain words; `{factor}` stands for a factor's value, or the level that it stands for."""
     factors: tuple[Factor, ...]
-    build: Callable[[Mapping[str, Array]], Task]
+    build: Callable[[Mapping[str, Any]], Task]
     """Factor values of one task to its row; traceable."""
-    accept: Callable[[Mapping[str, Array]], Array] | None = None
+    accept: Callable[[Mapping[str, Any]], Array] | None = None
     """Whether a draw is kept, e.g. a least distance from object to goal; `None` keeps all."""
     expert: PyTree = None
     """A solution in the arena's terms, a script or the name of a trained oracle; `None` if there is none."""
@@ -120,7 +120,7 @@ class Family:
         chosen = accepted.argmax(1)
         return {name: values[np.arange(len(chosen)), chosen] for name, values in draws.items()}
 
-    def accepts(self, factors: Mapping[str, Array], region: Region = WHOLE) -> Bool[Array, ""]:
+    def accepts(self, factors: Mapping[str, Any], region: Region = WHOLE) -> Bool[Array, ""]:
         """Whether factor values make a task of this family that lies in a region."""
         return jnp.logical_and(region.contains(factors), True if self.accept is None else self.accept(factors))
 

@@ -93,7 +93,7 @@ def _specimens(family: Family) -> Any:
     factors = family.samples(seeds)
     for factor in family.factors:
         if factor.levels:
-            factors[factor.name] = jax.numpy.asarray(seeds % len(factor.levels), np.float32)
+            factors[factor.name] = (seeds % len(factor.levels)).astype(np.float32)
     count = max((len(factor.levels) for factor in family.factors), default=0) or 1
     rows = jax.vmap(family.build)(factors)
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], rows)
