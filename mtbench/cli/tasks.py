@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+MOST_REGIONS = 12
+"""Regions that a person may want to read."""
+
+
 @dataclass(frozen=True)
 class Arguments:
     """List families, their factors, and suites."""
@@ -148,6 +152,8 @@ def _print_suite(console: Console, suite: dict) -> None:
             f"{f'{adaptation} episodes to adapt, then ' if adaptation else ''}{protocol['episodes']} scored per task, "
             f"{steps} steps"
         )
-    for split, regions in suite["regions"].items():
-        for family, region in regions.items():
-            console.print(f"region     {split}, {family}: {Region.from_table(region)}")
+    regions = [(split, *entry) for split, table in suite["regions"].items() for entry in table.items()]
+    for split, family, region in regions if len(regions) <= MOST_REGIONS else ():
+        console.print(f"region     {split}, {family}: {Region.from_table(region)}")
+    if len(regions) > MOST_REGIONS:
+        console.print(f"regions    {len(regions)}, of {', '.join(suite['regions'])} (--json tells them)")

@@ -1,0 +1,1 @@
+"""The best policies trained here, as `mtbench export` writes them."""
