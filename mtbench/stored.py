@@ -145,7 +145,7 @@ class Stored:
 
 @cache
 def installed() -> dict[str, Path]:
-    """Folders of exported policies by name, e.g. `best/MT10`: those of the packages that entry points of the group
+    """Folders of exported policies by name, e.g. `best/STARTER`: those of the packages that entry points of the group
     `mtbench.policies` name."""
     found = {}
     for point in entry_points(group="mtbench.policies"):

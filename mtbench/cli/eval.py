@@ -30,7 +30,7 @@ class Arguments:
     """
 
     policy: tyro.conf.Positional[str]
-    """Folder of a training run or of `mtbench export`, an installed policy (best/MT10), or module:function, which
+    """Folder of a training run or of `mtbench export`, an installed policy (best/STARTER), or module:function, which
     returns a policy, or which acts."""
     suite: str | None = None
     """Suite, or a suite's file, to play; by default that of the training."""
