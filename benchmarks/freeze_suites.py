@@ -118,7 +118,7 @@ BODY = names("""
     base_mass limb_mass thigh_length shin_length strength
 """)
 """Factors that make the robot another one."""
-SHUFFLES = names("layout joint side order second_x second_y third_x third_y")
+SHUFFLES = names("layout joint side second_x second_y third_x third_y")
 """Factors whose values are no matter of more or less, and where what stands about needs all the room that there is."""
 
 
@@ -177,8 +177,8 @@ def procedural(
         tasks = count if split == "train" else held_out // 2 if split[-1].isdigit() else held_out
         splits[split] = Draw(tuple(own), tasks, own)
     splits["family"] = Draw(test, held_out, regions(test, "train"))
-    scored = ("interpolation", "extrapolation", "combination", "embodiment", "family")
-    played = (*scored, "iid", "train", *(split for split in SPLITS if split[-1].isdigit()))
+    scored = ("extrapolation", "combination", "embodiment", "novelty", "family")
+    played = (*scored, "interpolation", "iid", "train", *(split for split in SPLITS if split[-1].isdigit()))
     protocol = EvaluationProtocol("ours", played, held_out, episodes=1, adaptation_episodes=0, headline=scored)
     return Plan(name, description, splits, (protocol,), keep_open=True)
 

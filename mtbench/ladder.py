@@ -26,7 +26,7 @@ CORNER = 1 / 3
 """A withheld combination has both factors above this share of the training range's half width."""
 MOST_PAIRS = 3
 """Pairs of factors of a family whose corner training leaves out."""
-SPLITS = ("train", "iid", "interpolation", *SHELLS, "combination", "embodiment")
+SPLITS = ("train", "iid", "interpolation", *SHELLS, "combination", "novelty", "embodiment")
 """The rungs that are regions; held-out families are a rung of their own."""
 _GAP = 0.02
 """What lies so near to training, in its half widths, is in no split: a test task must differ from a training task."""
@@ -40,22 +40,23 @@ class Place:
     """Where a factor's value lies, seen from the values that training has."""
 
     rung: str
-    """`seen`, `interpolation` (between training values) or `extrapolation` (beyond them)."""
+    """`seen`, `interpolation` (between training values), `extrapolation` (beyond them) or `novelty` (a level of a
+    choice that training never has)."""
     side: str
-    """`low` or `high` of the middle of the range."""
+    """`low` or `high` of the middle of the range; empty for a choice."""
     distance: float
-    """From the middle, in half widths of the training range: above 1 is beyond it."""
+    """From the middle, in half widths of the training range: above 1 is beyond it; 0 for a choice."""
 
 
 def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = ()) -> dict[str, Region]:
     """The regions of a family's splits: pure functions of factor values.
 
-    Training has each factor's middle half without a band around its middle, every level of a choice, and never the
-    upper thirds (the last levels) of two neighbouring factors at once. Each other split leaves that in one respect
-    and keeps to it in all others: `interpolation` has one factor in its band, the shells of `extrapolation` have one
-    factor beyond its training range, on one side, `combination` has a pair that was withheld, `embodiment` has all of
-    the body's factors beyond their training ranges at once. Within a split, factors and sides take turns over the
-    tasks.
+    Training has each factor's middle half without a band around its middle, every level of a choice but the last, and
+    never the upper thirds (the last of its levels) of two neighbouring factors at once. Each other split leaves that in
+    one respect and keeps to it in all others: `interpolation` has one factor in its band, the shells of `extrapolation`
+    have one factor beyond its training range, on one side, `combination` has a pair that was withheld, `novelty` has
+    the last level of one choice, `embodiment` has all of the body's factors beyond their training ranges at once.
+    Within a split, factors and sides take turns over the tasks.
 
     Args:
       family: whose factors.
@@ -77,9 +78,12 @@ def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = (
     ranges = [f for f in own if not f.levels]
     if not ranges:
         raise UsageError(f"{family.name}: a ladder needs at least one factor that varies and is not fixed")
+    choices = [f for f in own if f.levels]
     within = {f.name: [_span(f, -1.0, -BAND), _span(f, BAND, 1.0)] for f in free if not f.levels}
-    pairs = [(a, b) for a, b in zip(own[::2], own[1::2], strict=False)][:MOST_PAIRS]
-    corners = [{f.name: f.high if f.levels else _span(f, CORNER, 1.0) for f in pair} for pair in pairs]
+    within |= {f.name: [(k, k) for k in range(len(f.levels) - 1)] for f in choices}
+    paired = [f for f in own if not f.levels or len(f.levels) > 2]
+    pairs = [(a, b) for a, b in zip(paired[::2], paired[1::2], strict=False)][:MOST_PAIRS]
+    corners = [{f.name: f.high - 1 if f.levels else _span(f, CORNER, 1.0) for f in pair} for pair in pairs]
     inner = BAND - _GAP
     variants: dict[str, list[Mapping[str, Any]]] = {
         "interpolation": [{f.name: _span(f, -inner, inner)} for f in ranges],
@@ -88,6 +92,7 @@ def ladder(family: Family, *, body: Sequence[str] = (), fixed: Sequence[str] = (
             for split, (low, high) in SHELLS.items()
         },
         "combination": [dict(corner) for corner in corners],
+        "novelty": [{f.name: f.high} for f in choices],
         "embodiment": _bodies([f for f in free if f.name in body]),
     }
     train = Region.of(within, corners)
@@ -113,7 +118,10 @@ def place(value: float, factor: Factor, train: Region) -> Place:
     distance = abs(value - middle) / half if half else 0.0
     side = "low" if value < middle else "high"
     one = Region((((factor.name, intervals)),))
-    if bool(one.contains({factor.name: value})):
+    seen = bool(one.contains({factor.name: value}))
+    if factor.levels:
+        return Place("seen" if seen else "novelty", "", 0.0)
+    if seen:
         return Place("seen", side, distance)
     return Place("interpolation" if distance < 1.0 else "extrapolation", side, distance)
 

@@ -14,7 +14,7 @@ from .contrasts import Group
 from .estimate import Estimate, estimate, population
 from .outcomes import Outcomes, Pool, pool
 
-ORDER = ("train", "iid", "interpolation", "extrapolation", "combination", "family", "embodiment")
+ORDER = ("train", "iid", "interpolation", "extrapolation", "combination", "embodiment", "novelty", "family")
 """From near to far."""
 SCORED_SHELL = 1.25
 """Where the tasks of split `extrapolation` end, in half widths of a factor's training range; `extrapolation-2` says so

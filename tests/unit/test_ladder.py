@@ -33,11 +33,11 @@ def places(source, regions, row):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("split", ["train", "iid", "interpolation", *SHELLS, "combination", "embodiment"])
+@pytest.mark.parametrize("split", ["train", "iid", "interpolation", *SHELLS, "combination", "novelty", "embodiment"])
 def test_tasks_leave_training_in_one_respect(family, split):
     source, regions, rows = drawn(family, split)
     if split not in regions:
-        assert split == "embodiment" and family in ("push", "drawer-open")
+        assert split in ("embodiment", "novelty") and not family.startswith("varied")
         return
     left = set()
     for row in rows:
@@ -52,6 +52,10 @@ def test_tasks_leave_training_in_one_respect(family, split):
             assert len(found) == 2 and set(found) < set(BODY) and not corners
             assert all(p.rung == "extrapolation" and 1 < p.distance <= REACH + 1e-3 for p in found.values())
             left.add(tuple(p.side for p in found.values()))
+        elif split == "novelty":
+            ((name, p),) = found.items()
+            assert p.rung == "novelty" and not corners and row[name] == {f.name: f.high for f in source.factors}[name]
+            left.add(name)
         else:
             ((name, p),) = found.items()
             assert p.rung == split.split("-")[0] and not corners and name not in BODY
