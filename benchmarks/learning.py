@@ -184,10 +184,7 @@ def report(record: dict[str, Any], run: Path, name: str, out: Path) -> Path:
         about += " Training tasks here are those that an expert solves; the curve counts the open ones too."
     rungs = ""
     if len(card["ladder"]) > 2:
-        with plots.style():
-            figure = plots.rung_axes(card).figure
-            figure.legend(loc="outside upper left", ncols=5, borderpad=0)
-            figure.savefig(out / f"{name}-ladder.png", dpi=160)
+        plots.draw_rungs(card, out / f"{name}-ladder.png")
         rungs = f"![Success from near to far]({name}-ladder.png)\n\n{ladder(card)}\n"
     files.write(out / f"{name}.md", f"# {told}\n\n{about}\n\n{rungs}{families(card)}")
     # Thousands of tasks, one by one, are in the run's episodes table; here they would hide the rest.

@@ -16,11 +16,13 @@ from . import statistics as st
 from .estimate import Estimate, format_estimate
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Plots are drawn in these and recoloured by the page, so that they follow light and dark mode.
-_INK, _GRID, *_SERIES = (f"#0102{number:02}" for number in range(10, 17))
+# The pages' colours in light mode. A page puts its variables in their place, so that plots follow light and dark mode.
+_INK, _GRID, *_SERIES = "#1d2026", "#d9d9d4", "#1f5fbf", "#6d7078", "#b4540a", "#1d7a4c", "#8a3ea8"
 _LINES, _MARKERS = ["-", ":", "--", "-.", (0, (1, 4))], "oDs^v"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: selectable, in the page's font
@@ -73,11 +75,16 @@ def rungs(card: Mapping[str, Any]) -> Plot:
     )
     about += f"in the headline are filled, the dotted line is the headline: {', '.join(card['headline']['splits'])}."
     told = "; ".join(f"{rung['split']} {format_estimate(rung['success'])}" for rung in card["ladder"])
-    return _svg(rung_axes(card), "ladder", "The ladder", about, f"{card['policy']}: {told}.")
+    return _svg(_rung_axes(card), "ladder", "The ladder", about, f"{card['policy']}: {told}.")
 
 
-def rung_axes(card: Mapping[str, Any]) -> Axes:
-    """The plot of `rungs`, not on a page yet."""
+def draw_rungs(card: Mapping[str, Any], path: Path) -> None:
+    """Writes the plot of `rungs` as a picture by itself, PNG or SVG by the path's ending."""
+    with style():
+        _with_legend(_rung_axes(card)).savefig(path, dpi=160)
+
+
+def _rung_axes(card: Mapping[str, Any]) -> Axes:
     names, order = [card["policy"], *card["controls"]], card["ladder"]
     axes = _axes(1.0 + 0.36 * len(order))
     for index, name in enumerate(names):
@@ -242,11 +249,16 @@ def _bars(axes: Axes, found: Sequence[Estimate], places: np.ndarray, colour: str
         axes.errorbar(places, value, yerr=[value - low, high - value], **bars)
 
 
+def _with_legend(axes: Axes) -> Figure:
+    """The figure, with its legend above the plot."""
+    figure = cast("Figure", axes.figure)
+    figure.legend(loc="outside upper left", ncols=5, borderpad=0)
+    return figure
+
+
 def _svg(axes: Axes, name: str, title: str, about: str, described: str, *, legend: bool = True) -> Plot:
     """The plot as an inline SVG; `described` is for its alt text."""
-    figure, file = cast("Figure", axes.figure), StringIO()
-    if legend:
-        figure.legend(loc="outside upper left", ncols=5, borderpad=0)
+    figure, file = _with_legend(axes) if legend else cast("Figure", axes.figure), StringIO()
     nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
     figure.savefig(file, format="svg", transparent=True, metadata=nothing)
     svg = file.getvalue()
