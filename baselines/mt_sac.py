@@ -33,7 +33,7 @@ from .parts.keys import fold
 from .parts.networks import Activation, NetworkName
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return
 from .parts.replay import Replay, Steps, Transitions, check_memory
-from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
+from .parts.training import check_fields, check_lanes, episode_counts, soft_optimizer, split_seeds
 
 # ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -268,12 +268,7 @@ class MTSAC:
 
     @property
     def _optimizer(self) -> optax.GradientTransformation:
-        config = self.config
-        steps = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(config.learning_rate))
-        return optax.multi_transform(
-            {"networks": steps, "temperatures": optax.adam(config.temperature_rate)},
-            {"actor": "networks", "critics": "networks", "log_temperature": "temperatures"},
-        )
+        return soft_optimizer(self.config, ("actor", "critics"))
 
     # ── One update: rollout, replay, gradient steps ──
 

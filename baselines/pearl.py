@@ -35,7 +35,7 @@ from .parts.critics import VALUES, ValueName
 from .parts.keys import fold
 from .parts.normalization import LayoutMoments, ReturnScale, discounted_return
 from .parts.replay import check_memory
-from .parts.training import check_fields, check_lanes, episode_counts, split_seeds
+from .parts.training import check_fields, check_lanes, episode_counts, soft_optimizer, split_seeds
 
 # ── Configuration ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -566,12 +566,7 @@ class PEARL:
 
     @property
     def _optimizer(self) -> optax.GradientTransformation:
-        config = self.config
-        steps = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(config.learning_rate))
-        return optax.multi_transform(
-            {"networks": steps, "temperatures": optax.adam(config.temperature_rate)},
-            {**dict.fromkeys(("encoder", "actor", "critics"), "networks"), "log_temperature": "temperatures"},
-        )
+        return soft_optimizer(self.config, ("encoder", "actor", "critics"))
 
     # ── One update: rollout, buffers, gradient steps ──
 

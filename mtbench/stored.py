@@ -168,12 +168,11 @@ def find(source: str | Path, step: int | None = None) -> Stored:
     """
     from .training import checkpoint_folder, read_run
 
-    folder, known = Path(source), installed()
-    if not folder.exists():
-        groups = {name.partition("/")[0] for name in known}
-        if str(source) not in known and str(source).partition("/")[0] in groups:
-            raise unknown_name("installed policy", str(source), known)
-        folder = known.get(str(source), folder)
+    folder = Path(source)
+    if not folder.exists() and str(source).partition("/")[0] in {name.partition("/")[0] for name in installed()}:
+        if str(source) not in installed():
+            raise unknown_name("installed policy", str(source), installed())
+        folder = installed()[str(source)]
     if (folder / RECORD).exists():
         if step is not None:
             raise UsageError(f"{folder} is an exported policy and has no step {step}: steps are those of a run")

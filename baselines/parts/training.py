@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from mtbench.errors import UsageError
@@ -56,3 +57,17 @@ def episode_counts(
     ended = done.astype("float32")
     counts = {"successes": success_any, "return_sum": episode_return, "episodes": ended}
     return {name: family_sum(ended * x, family, num_families) for name, x in counts.items()}
+
+
+def soft_optimizer(config: Any, networks: Sequence[str]) -> optax.GradientTransformation:
+    """Of a soft actor-critic: Adam with one step size for the networks of these names, with another for temperatures.
+
+    Args:
+      config: has `max_grad_norm`, `learning_rate` and `temperature_rate`.
+      networks: what parameters hold beside `log_temperature`.
+    """
+    steps = optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.adam(config.learning_rate))
+    return optax.multi_transform(
+        {"networks": steps, "temperatures": optax.adam(config.temperature_rate)},
+        {**dict.fromkeys(networks, "networks"), "log_temperature": "temperatures"},
+    )
